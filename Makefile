@@ -1,0 +1,56 @@
+# A target works from a fresh clone. Tools come from the modules below tools/ and land in .bin/.
+MODULES := proto pkg services cmd
+BIN     := $(CURDIR)/.bin
+WITHBIN := PATH="$(BIN):$$PATH"
+FOR     ?= 3m
+SEED    ?= 0
+
+# Packages whose tests run real servers, and packages whose tests keep golden files.
+REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' work | awk '/pkg\/testenv/ {print $$1}')
+GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
+
+.PHONY: help build test test-real cover bench golden sim lint tidy generate fresh breaking baseline asyncapi up compose tools
+help:      ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+build:     ## compile every module
+	go build work
+test:      ## run every test, with the race detector; needs nothing but Go
+	go test -race -shuffle=on work
+test-real: ## run the tests of the wires on the Redis at PATCHBAY_TEST_REDIS and on three NATS servers
+	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT/DB; that database is emptied' >&2; exit 2; }
+	PATCHBAY_TEST_NATS=cluster go test -race -count=1 -p 1 $(REAL)
+cover:     ## say how much of pkg and services all tests together reach
+	go test -coverpkg=patchbay.io/pkg/...,patchbay.io/services/... -coverprofile=cover.out work
+	@go tool cover -func=cover.out | tail -n 1
+bench:     ## run every benchmark
+	go test -run='^$$' -bench=. -benchmem work
+golden:    ## rewrite golden files; read the diff before you commit it
+	go test $(GOLDEN) -update
+sim:       ## run random schedules for FOR=3m; SEED=n runs one again
+	go test ./cmd/simulation -run TestSimulation -timeout 0 -args -sim.for=$(FOR) -sim.seed=$(SEED)
+lint:      tools ## golangci-lint in each module, buf lint
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(BIN)/golangci-lint run ./...) || exit; done
+	cd proto && $(BIN)/buf lint
+tidy:      ## build each module without the workspace and check its go.mod
+	@for m in $(MODULES); do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
+generate:  tools ## write the generated code in proto/ anew
+	cd proto && $(WITHBIN) buf generate
+fresh:     generate ## fail if the generated code was not what generate writes
+	@test -z "$$(git status --porcelain -- '*.pb.go')" || { git status --short -- '*.pb.go'; git diff -- '*.pb.go'; exit 1; }
+breaking:  tools ## fail if the schema breaks readers of proto/baseline.binpb
+	cd proto && $(BIN)/buf breaking --against baseline.binpb
+baseline:  tools ## make the schema of today the one that breaking compares with
+	cd proto && $(BIN)/buf build -o baseline.binpb
+asyncapi:  ## validate proto/asyncapi.yaml; needs node
+	cd tools/asyncapi && npm ci --silent --ignore-scripts --no-audit --no-fund && node validate.mjs ../../proto/asyncapi.yaml
+up:        ## run the whole system in one process
+	go run ./cmd/patchbay up
+compose:   deploy/secrets/deployment.key ## run the whole system in containers
+	docker compose up --build
+tools:     ## build the tools; the go command skips what is there
+	@for d in tools/buf tools/lint; do (cd $$d && GOWORK=off GOBIN=$(BIN) go install tool) || exit; done
+	@cd proto && GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go
+
+# The directory keeps others on this machine out; the file must be readable by the user in the container.
+deploy/secrets/deployment.key:
+	mkdir -m 700 -p deploy/secrets && head -c 32 /dev/urandom > $@ && chmod 444 $@
