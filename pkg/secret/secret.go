@@ -2,7 +2,7 @@
 // keys and service tokens, and the deployment key under which such a secret may be
 // named in public.
 //
-// A [Secret] prints as *** under every verb of fmt, in JSON, YAML, XML and text, in gob,
+// A [Secret] prints as *** under the verbs of fmt, in JSON, YAML, XML and text, in gob,
 // and in zerolog and slog. [Secret.Reveal] is the one call that shows it, so a search
 // for Reveal finds every line that sends a secret somewhere.
 //
@@ -10,10 +10,11 @@
 // has the key can tell that two secrets are the same, and nobody can guess back. The
 // key is 32 bytes in a file that only its owner may write and strangers cannot read.
 //
-// Two places are out of reach, so keep secrets out of them: unexported struct fields,
-// whose methods fmt may not call (let a function hold the secret there, as Key does),
-// and the keys of maps, which encoding/json writes as they are. The package never logs,
-// and its errors name files, never what is in them.
+// Three places are out of reach, so keep secrets out of them: unexported struct fields,
+// whose methods fmt may not call (let a function hold the secret there, as Key does);
+// the keys of maps, which encoding/json writes as they are; and the verbs %p and %w,
+// which fmt handles itself and go vet refuses for a text. The package never logs, and
+// its errors name files, never what is in them.
 package secret
 
 import (
@@ -40,7 +41,7 @@ func (Secret) String() string { return mask }
 // GoString returns ***, for %#v.
 func (Secret) GoString() string { return mask }
 
-// Format writes *** under every verb.
+// Format writes *** whatever the verb.
 func (Secret) Format(f fmt.State, _ rune) { hide(f) }
 
 // MarshalText returns ***.
