@@ -198,9 +198,9 @@ func providerAge(s State) int {
 			return 8
 		}
 		return 1
-	case ProviderOrdering, ProviderPendingApproval, ProviderPendingConfiguration:
+	case ProviderOrdering, ProviderPendingApproval:
 		return 2
-	case ProviderProvisioning, ProviderPendingBGP:
+	case ProviderProvisioning, ProviderPendingConfiguration, ProviderPendingBGP:
 		return 3
 	case ProviderProvisioned, Available:
 		return 4
