@@ -46,11 +46,10 @@ asyncapi:  ## validate proto/asyncapi.yaml; needs node
 up:        ## run the whole system in one process
 	go run ./cmd/patchbay up
 compose:   deploy/secrets/deployment.key ## run the whole system in containers
-	docker compose up --build
+	PATCHBAY_USER="$$(id -u):$$(id -g)" docker compose up --build
 tools:     ## build the tools; the go command skips what is there
 	@for d in tools/buf tools/lint; do (cd $$d && GOWORK=off GOBIN=$(BIN) go install tool) || exit; done
 	@cd proto && GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go
 
-# The directory keeps others on this machine out; the file must be readable by the user in the container.
 deploy/secrets/deployment.key:
-	mkdir -m 700 -p deploy/secrets && head -c 32 /dev/urandom > $@ && chmod 444 $@
+	umask 077 && mkdir -p deploy/secrets && head -c 32 /dev/urandom > $@
