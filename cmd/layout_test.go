@@ -44,8 +44,8 @@ var mayImport = map[string]string{
 	"pkg/secret":  "",
 	"pkg/status":  "",
 	"pkg/event":   schema,
-	"pkg/policy":  schema,
-	"pkg/account": "pkg/policy pkg/secret",
+	"pkg/account": "pkg/secret",
+	"pkg/policy":  schema + "pkg/account",
 	"pkg/intent":  schema + "pkg/account pkg/event pkg/secret pkg/status",
 	"pkg/order":   schema + "pkg/event pkg/intent pkg/secret pkg/status",
 
