@@ -1,0 +1,109 @@
+// Package embedded runs NATS and Redis inside this process: the real nats-server with
+// JetStream, and miniredis. `patchbay up` and the tests stand on it; separate services
+// never link it.
+//
+// What NATS acknowledges is on disk before it says so, unless [NATSConfig.Relaxed] is
+// set. Redis is in memory only, which is all that a view needs.
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats-server/v2/server/ats"
+)
+
+// NATSConfig says where the server keeps its streams and where it listens.
+type NATSConfig struct {
+	// Dir keeps the streams. Required.
+	Dir string
+	// Addr is host:port to listen on; port 0 picks one. Empty means not to listen at all:
+	// only this process can connect, by [NATS.InProcessConn].
+	Addr string
+	// Relaxed lets the server acknowledge before it has synced to disk.
+	Relaxed bool
+}
+
+// NATS is a running server.
+type NATS struct{ srv *server.Server }
+
+// StartNATS starts a server and waits until it takes connections.
+func StartNATS(cfg NATSConfig) (*NATS, error) {
+	opts := &server.Options{
+		ServerName: "patchbay", JetStream: true, StoreDir: cfg.Dir, SyncAlways: !cfg.Relaxed,
+		NoSigs: true, NoLog: true, DontListen: cfg.Addr == "",
+		JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20,
+	}
+	if cfg.Addr != "" {
+		host, port, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("NATS address %q: %w", cfg.Addr, err)
+		}
+		if opts.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("NATS address %q: %w", cfg.Addr, err)
+		}
+		if opts.Host = host; opts.Port == 0 {
+			opts.Port = server.RANDOM_PORT
+		}
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("NATS: %w", err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(10 * time.Second) {
+		srv.Shutdown()
+		return nil, errors.New("NATS did not start within 10s; is the address or the data folder in use?")
+	}
+	return &NATS{srv}, nil
+}
+
+// InProcessConn connects without a socket.
+func (n *NATS) InProcessConn() (net.Conn, error) { return n.srv.InProcessConn() }
+
+// URL is where the server listens.
+func (n *NATS) URL() string { return n.srv.ClientURL() }
+
+// Stop ends the server and waits for it.
+func (n *NATS) Stop() {
+	n.srv.Shutdown()
+	n.srv.WaitForShutdown()
+}
+
+// KeepTime starts the server's clock goroutine outside of any testing/synctest bubble.
+// A test that starts a server in a bubble calls it in TestMain.
+func KeepTime() { ats.Register() }
+
+// Redis is a running miniredis, whose keys expire by the clock.
+type Redis struct {
+	m *miniredis.Miniredis
+}
+
+// StartRedis listens on addr; "" keeps it off the network.
+func StartRedis(addr string) (*Redis, error) {
+	m := miniredis.NewMiniRedis()
+	if addr != "" {
+		if err := m.StartAddr(addr); err != nil {
+			return nil, fmt.Errorf("redis: %w", err)
+		}
+	}
+	m.ClockTTL(true)
+	return &Redis{m}, nil
+}
+
+// Dial connects without a socket.
+func (r *Redis) Dial() (net.Conn, error) { return r.m.Dial() }
+
+// Addr is where it listens.
+func (r *Redis) Addr() string { return r.m.Addr() }
+
+// Flush forgets everything.
+func (r *Redis) Flush() { r.m.FlushAll() }
+
+// Stop ends the server.
+func (r *Redis) Stop() { r.m.Close() }

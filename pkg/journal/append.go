@@ -1,0 +1,209 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ce "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/pkg/event"
+)
+
+// appendTry is the time for one try of an append; appendBudget for all. A leader that
+// dies stalls publishing for two to four seconds.
+const (
+	appendTry    = 5 * time.Second
+	appendBudget = 30 * time.Second
+)
+
+// Record is a message read from a stream. The zero Record stands for none.
+type Record struct {
+	Stream  string
+	Subject string
+	// Seq is its sequence in the stream; 0 for none.
+	Seq uint64
+	// Stamp is when the server stored it, by the server's clock; zero right after an
+	// append.
+	Stamp time.Time
+	// Event is the CloudEvent; zero for a timer.
+	Event ce.Event
+	// Delivered counts deliveries to this consumer, this one included.
+	Delivered uint64
+	// Pending is how many messages the consumer has yet to see after this one.
+	Pending uint64
+}
+
+// None reports whether there is no such message.
+func (r Record) None() bool { return r.Seq == 0 }
+
+// Entity is what the fact or timer is about. It is the zero Entity for an intent.
+func (r Record) Entity() event.Entity {
+	if r.Stream == Timers {
+		e, _, _ := parseTimer(r.Subject)
+		return e
+	}
+	e, err := event.EntityOf(r.Subject)
+	if err != nil {
+		return event.Entity{}
+	}
+	return e
+}
+
+// Into reads the data of the event.
+func (r Record) Into(m proto.Message) error { return event.Unmarshal(r.Event.Data(), m) }
+
+// Number is the fact's position among its entity's facts, from 1.
+func (r Record) Number() uint64 { return event.Sequence(r.Event) }
+
+// Last returns the last fact of e, as the stream's leader has it; the zero Record if
+// there is none.
+func (j *Journal) Last(ctx context.Context, e event.Entity) (Record, error) {
+	return j.last(ctx, Facts, e.Filter())
+}
+
+func (j *Journal) last(ctx context.Context, stream, filter string) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	m, err := j.streams[stream].GetLastMsgForSubject(ctx, filter)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", filter, err)
+	}
+	return rawRecord(stream, m)
+}
+
+// Intent reads the intent or decision at seq; the zero Record if it was deleted.
+func (j *Journal) Intent(ctx context.Context, seq uint64) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	m, err := j.streams[Intents].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read intent %d: %w", seq, err)
+	}
+	return rawRecord(Intents, m)
+}
+
+// DropIntent deletes the intent at seq, secrets and all. It is not an error if it is gone.
+func (j *Journal) DropIntent(ctx context.Context, seq uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	err := j.streams[Intents].SecureDeleteMsg(ctx, seq)
+	var api *jetstream.APIError
+	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) ||
+		(errors.As(err, &api) && api.ErrorCode == errCodeNoMessage) {
+		return nil
+	}
+	return fmt.Errorf("drop intent %d: %w", seq, err)
+}
+
+// errCodeNoMessage is what the server answers to a delete of what is not there
+// (JSSequenceNotFoundErrF, "sequence not found").
+const errCodeNoMessage = 10043
+
+// Submit publishes an intent or decision as upstream would, and returns its sequence.
+// Submitting the same event again within two minutes stores nothing.
+func (j *Journal) Submit(ctx context.Context, subject string, e ce.Event) (uint64, error) {
+	m := message(subject, e)
+	inject(ctx, m.Header)
+	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.Source()+"\n"+e.ID()+"\n"+digest(e.Data())))
+	if err != nil {
+		return 0, fmt.Errorf("submit %s: %w", e.ID(), err)
+	}
+	return ack.Sequence, nil
+}
+
+// Append adds a fact after the one its writer has read: after is what [Journal.Last]
+// gave, the zero Record for none. It returns the new record, whose Stamp is zero, or
+// [ErrLost] if another writer came first. Any other error leaves open whether the fact
+// was added; who reads again will see.
+func (j *Journal) Append(ctx context.Context, after Record, f event.Fact) (Record, error) {
+	ctx, span := j.startSend(ctx, &f)
+	rec, err := j.appendFact(ctx, after, f)
+	endSpan(span, err, ErrLost)
+	return rec, err
+}
+
+func (j *Journal) appendFact(ctx context.Context, after Record, f event.Fact) (Record, error) {
+	e, err := f.Event(after.Number()+1, j.Now())
+	if err != nil {
+		return Record{}, fmt.Errorf("append to %s: %w", f.Entity, err)
+	}
+	m := message(f.Subject(), e)
+	inject(ctx, m.Header)
+
+	j.cfg.Probe("append.before " + f.Subject())
+	seq, err := j.compareAndAppend(ctx, m, e.ID(), after.Seq, f.Entity)
+	if err != nil {
+		return Record{}, fmt.Errorf("append %s to %s: %w", f.Name, f.Entity, err)
+	}
+	j.cfg.Probe("append.after " + f.Subject())
+	j.meters.sent(ctx, f)
+	return Record{Stream: Facts, Subject: f.Subject(), Seq: seq, Event: e}, nil
+}
+
+// compareAndAppend publishes m, whose id nobody else has. The same m is published again
+// while its answer is lost. On a repeat one server says "wrong last sequence" where three
+// say "duplicate"; so the entity's last message is read, and bears our id or does not.
+func (j *Journal) compareAndAppend(ctx context.Context, m *nats.Msg, id string, after uint64, e event.Entity) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendBudget)
+	defer cancel()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		try, cancelTry := context.WithTimeout(ctx, appendTry)
+		ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id),
+			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))
+		cancelTry()
+		if err == nil {
+			return ack.Sequence, nil
+		}
+		if isConflict(err) {
+			last, rerr := j.Last(ctx, e)
+			switch {
+			case rerr == nil && last.Event.ID() == id:
+				return last.Seq, nil
+			case rerr == nil && last.Seq != after:
+				return 0, ErrLost
+			}
+			// The server saw a conflict and the leader does not: someone's append is
+			// still on its way. Ask again.
+			err = errors.Join(err, rerr)
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, errors.Join(ctx.Err(), err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+			api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+func message(subject string, e ce.Event) *nats.Msg {
+	h, body := event.Encode(e)
+	return &nats.Msg{Subject: subject, Header: nats.Header(h), Data: body}
+}
+
+func rawRecord(stream string, m *jetstream.RawStreamMsg) (Record, error) {
+	e, err := event.Decode(event.Headers(m.Header), m.Data)
+	if err != nil {
+		return Record{}, fmt.Errorf("%s %d: %w", stream, m.Sequence, err)
+	}
+	return Record{Stream: stream, Subject: m.Subject, Seq: m.Sequence, Stamp: m.Time, Event: e}, nil
+}

@@ -1,0 +1,54 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay.io/pkg/event"
+)
+
+// errorHeader carries the error of an answer.
+const errorHeader = "Patchbay-Error"
+
+// Serve answers requests of a verb until ctx ends: of all who serve the verb, one gets
+// each request. The answer's error reaches the asker as text.
+func (j *Journal) Serve(ctx context.Context, verb string, answer func(ctx context.Context, request []byte) ([]byte, error)) error {
+	requests := make(chan *nats.Msg, 64)
+	sub, err := j.nc.ChanQueueSubscribe(event.AskSubject(verb), "patchbay", requests)
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", verb, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone already
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-j.ctx.Done():
+			return nil
+		case m := <-requests:
+			reply := nats.NewMsg(m.Reply)
+			body, err := answer(ctx, m.Data)
+			if err != nil {
+				reply.Header.Set(errorHeader, oneLine(err.Error()))
+			}
+			reply.Data = body
+			if err := m.RespondMsg(reply); err != nil {
+				j.cfg.Log.Warn().Err(err).Str("verb", verb).Msg("answer not sent")
+			}
+		}
+	}
+}
+
+// Ask sends a request of a verb to whoever serves it. It waits until ctx ends for an answer.
+func (j *Journal) Ask(ctx context.Context, verb string, request []byte) ([]byte, error) {
+	m, err := j.nc.RequestWithContext(ctx, event.AskSubject(verb), request)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", verb, err)
+	}
+	if e := m.Header.Get(errorHeader); e != "" {
+		return nil, fmt.Errorf("ask %s: %s", verb, e)
+	}
+	return m.Data, nil
+}

@@ -1,0 +1,239 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/event"
+)
+
+// Times of the loop. A message whose handler is alive is never given to another: the
+// lease is renewed while the handler works.
+const (
+	lease   = 10 * time.Second
+	renewal = 3 * time.Second
+	grace   = 3 * time.Second // what handlers at work get to finish after a stop
+)
+
+// A Handler does the one next thing for the entity that a message is about. It must be
+// safe to repeat. The error says what becomes of the message:
+//
+//   - nil: done
+//   - [Permanent]: set aside in DEADLETTERS; no retry would help
+//   - [Later]: delivered again after the time given
+//   - [ErrLost] or any other error: delivered again after a growing delay
+type Handler func(ctx context.Context, r Record) error
+
+// Permanent marks err as one that no retry will cure.
+func Permanent(err error) error { return permanent{err} }
+
+// Later asks for the message again after d.
+func Later(d time.Duration, err error) error { return later{err, d} }
+
+type (
+	permanent struct{ error }
+	later     struct {
+		error
+		after time.Duration
+	}
+)
+
+func (p permanent) Unwrap() error { return p.error }
+func (l later) Unwrap() error     { return l.error }
+
+// Consumer says who consumes what.
+type Consumer struct {
+	// Durable is its name, a constant: a renamed consumer starts over from the first message.
+	Durable string
+	// Stream is Facts, Intents or Timers.
+	Stream string
+	// Filters are the subjects it wants.
+	Filters []string
+	// Limit is how many handlers work at one time; default 32.
+	Limit int
+}
+
+// Consume hands messages to h until ctx ends. It then takes no more, gives the handlers at
+// work three seconds, and returns nil. While NATS is away it waits and goes on afterwards.
+func (j *Journal) Consume(ctx context.Context, c Consumer, h Handler) error {
+	if c.Limit == 0 {
+		c.Limit = 32
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		start := time.Now()
+		err := j.consume(ctx, c, h)
+		if ctx.Err() != nil || j.ctx.Err() != nil {
+			return nil
+		}
+		j.cfg.Log.Warn().Err(err).Str("consumer", c.Durable).Msg("consumer stopped; starting again")
+		if time.Since(start) > time.Minute {
+			wait = 100 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-j.ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (j *Journal) consume(ctx context.Context, c Consumer, h Handler) error {
+	create, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	cons, err := j.streams[c.Stream].CreateOrUpdateConsumer(create, jetstream.ConsumerConfig{
+		Durable: c.Durable, FilterSubjects: c.Filters, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: lease, MaxDeliver: -1, MaxAckPending: 10_000,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", c.Durable, err)
+	}
+	msgs, err := cons.Messages(jetstream.PullMaxMessages(c.Limit), jetstream.PullExpiry(30*time.Second),
+		jetstream.PullHeartbeat(5*time.Second))
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", c.Durable, err)
+	}
+	defer context.AfterFunc(ctx, msgs.Stop)()
+	defer context.AfterFunc(j.ctx, msgs.Stop)()
+	defer msgs.Stop()
+
+	handling, done := j.handlerContext(ctx)
+	defer done()
+	var work errgroup.Group
+	work.SetLimit(c.Limit)
+	defer func() { _ = work.Wait() }() // the handlers' errors are settled one by one
+	for {
+		msg, err := msgs.Next()
+		switch {
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			j.cfg.Log.Debug().Str("consumer", c.Durable).Msg("server is quiet")
+		case err != nil:
+			return err
+		default:
+			work.Go(func() error {
+				j.deliver(handling, c, msg, h)
+				return nil
+			})
+		}
+	}
+}
+
+// handlerContext outlives ctx by the grace, and ends at once with the connection.
+func (j *Journal) handlerContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stopDead := context.AfterFunc(j.ctx, cancel)
+	stopGrace := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(grace):
+			cancel()
+		case <-handling.Done():
+		}
+	})
+	return handling, func() {
+		cancel()
+		stopDead()
+		stopGrace()
+	}
+}
+
+// deliver runs h on one message and settles it. It writes one log line.
+func (j *Journal) deliver(ctx context.Context, c Consumer, msg jetstream.Msg, h Handler) {
+	start := time.Now()
+	ctx, span := j.startProcess(ctx, c, msg)
+	err := j.handle(ctx, c, msg, h)
+	outcome, serr := j.settle(ctx, c, msg, err)
+	endSpan(span, err, ErrLost)
+	j.meters.processed(ctx, c, outcome, time.Since(start))
+
+	line := j.cfg.Log.Debug()
+	if outcome == "dead" || serr != nil {
+		line = j.cfg.Log.Warn()
+	}
+	line.Err(err).AnErr("settle", serr).Str("consumer", c.Durable).Str("topic", msg.Subject()).
+		Str("outcome", outcome).Stringer("trace", span.SpanContext().TraceID()).
+		Dur("took", time.Since(start)).Msg("message")
+}
+
+func (j *Journal) handle(ctx context.Context, c Consumer, msg jetstream.Msg, h Handler) error {
+	r, err := j.record(c.Stream, msg)
+	if err != nil {
+		return Permanent(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing errgroup.Group
+	renewing.Go(func() error {
+		tick := time.NewTicker(renewal)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				_ = msg.InProgress() // if it is lost, the message comes again; that is allowed
+			}
+		}
+	})
+	defer func() {
+		cancel()
+		_ = renewing.Wait() // it returns nil
+	}()
+	return h(ctx, r)
+}
+
+func (j *Journal) record(stream string, msg jetstream.Msg) (Record, error) {
+	md, err := msg.Metadata()
+	if err != nil {
+		return Record{}, fmt.Errorf("metadata of %s: %w", msg.Subject(), err)
+	}
+	r := Record{
+		Stream: stream, Subject: msg.Subject(), Seq: md.Sequence.Stream, Stamp: md.Timestamp,
+		Delivered: md.NumDelivered, Pending: md.NumPending,
+	}
+	if stream != Timers {
+		r.Event, err = event.Decode(event.Headers(msg.Headers()), msg.Data())
+	}
+	return r, err
+}
+
+// settle tells the server what became of msg, and us in one word.
+func (j *Journal) settle(ctx context.Context, c Consumer, msg jetstream.Msg, err error) (string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTry)
+	defer cancel()
+	j.cfg.Probe("ack.before " + msg.Subject())
+	if err == nil {
+		return "done", msg.Ack()
+	}
+	md, merr := msg.Metadata()
+	if merr != nil {
+		return "lost", merr // the lease will run out and bring it back
+	}
+	var p permanent
+	var l later
+	switch {
+	case errors.As(err, &p):
+		if berr := j.bury(ctx, c, msg, err); berr != nil {
+			return "retry", errors.Join(berr, msg.NakWithDelay(time.Minute)) // never drop what we could not set aside
+		}
+		return "dead", msg.TermWithReason(err.Error())
+	case errors.As(err, &l):
+		return "later", msg.NakWithDelay(l.after)
+	case errors.Is(err, ErrLost):
+		return "lost", msg.NakWithDelay(50 * time.Millisecond)
+	case errors.Is(err, nats.ErrConnectionClosed), ctx.Err() != nil:
+		return "cut", nil
+	default:
+		return "retry", msg.NakWithDelay(backoff(md.NumDelivered))
+	}
+}
+
+// backoff doubles from a quarter second to a minute.
+func backoff(delivered uint64) time.Duration {
+	return min(250*time.Millisecond<<min(max(delivered, 1)-1, 8), time.Minute)
+}

@@ -1,0 +1,167 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"patchbay.io/pkg/event"
+)
+
+// From says where [Journal.Follow] begins. The zero From is the first fact.
+type From struct {
+	// Seq is the first sequence wanted.
+	Seq uint64
+	// New skips everything that is there already.
+	New bool
+	// LastPerSubject begins with the last message of each subject.
+	LastPerSubject bool
+}
+
+// Follow hands facts that match the filters to yield, in order, until ctx ends or yield
+// returns an error. Nothing is acknowledged and nothing is remembered. While NATS is away
+// it waits and goes on where it was. It returns yield's error, or nil when ctx ends.
+//
+// Facts that cannot be read are passed over with a line in the log.
+func (j *Journal) Follow(ctx context.Context, from From, filters []string, yield func(Record) error) error {
+	for ctx.Err() == nil && j.ctx.Err() == nil {
+		err := j.follow(ctx, &from, filters, yield)
+		var own yieldError
+		if errors.As(err, &own) {
+			return own.error
+		}
+		if ctx.Err() != nil || j.ctx.Err() != nil {
+			return nil
+		}
+		j.cfg.Log.Debug().Err(err).Msg("follow again")
+		select {
+		case <-ctx.Done():
+		case <-j.ctx.Done():
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+type yieldError struct{ error }
+
+func (j *Journal) follow(ctx context.Context, from *From, filters []string, yield func(Record) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filters, InactiveThreshold: time.Minute}
+	switch {
+	case from.Seq > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
+	case from.New:
+		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
+	case from.LastPerSubject:
+		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	}
+	create, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	cons, err := j.streams[Facts].OrderedConsumer(create, cfg)
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	msgs, err := cons.Messages(jetstream.PullHeartbeat(5 * time.Second))
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	defer context.AfterFunc(ctx, msgs.Stop)()
+	defer context.AfterFunc(j.ctx, msgs.Stop)()
+	defer msgs.Stop()
+	for {
+		msg, err := msgs.Next()
+		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r, err := j.record(Facts, msg)
+		if err != nil {
+			j.cfg.Log.Warn().Err(err).Str("topic", msg.Subject()).Msg("unreadable fact")
+			continue
+		}
+		if err := yield(r); err != nil {
+			return yieldError{err}
+		}
+		*from = From{Seq: r.Seq + 1}
+	}
+}
+
+// Each hands the last fact of every entity that the filters match to yield, in no order,
+// and returns when all that was there at the start was handed over.
+func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record) error) error {
+	last := map[event.Entity]Record{}
+	err := j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, func(r Record) error {
+		if e := r.Entity(); last[e].Seq < r.Seq {
+			last[e] = r
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range last {
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// History hands every fact that the filters match to yield, oldest first, and returns at
+// the end of what was there at the start.
+func (j *Journal) History(ctx context.Context, filters []string, yield func(Record) error) error {
+	return j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, yield)
+}
+
+// read goes once through what a stream has. A gap, as after a lost connection, is an error.
+func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, yield func(Record) error) error {
+	cons, err := j.streams[stream].CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
+		InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
+	})
+	if err != nil {
+		return fmt.Errorf("read %s: %w", stream, err)
+	}
+	info := cons.CachedInfo()
+	defer func() {
+		drop, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTry)
+		defer cancel()
+		_ = j.streams[stream].DeleteConsumer(drop, info.Name) // it ends by itself a minute later
+	}()
+	if info.NumPending == 0 {
+		return nil
+	}
+	msgs, err := cons.Messages(jetstream.PullHeartbeat(5 * time.Second))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", stream, err)
+	}
+	defer context.AfterFunc(ctx, msgs.Stop)()
+	defer context.AfterFunc(j.ctx, msgs.Stop)()
+	defer msgs.Stop()
+	for n := uint64(1); ; n++ {
+		msg, err := msgs.Next()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, errors.Join(err, ctx.Err()))
+		}
+		md, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, err)
+		}
+		if md.Sequence.Consumer != n {
+			return fmt.Errorf("read %s: message %d came as %d", stream, n, md.Sequence.Consumer)
+		}
+		if r, err := j.record(stream, msg); err == nil {
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		if n >= info.NumPending {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,259 @@
+// Package journal keeps every fact, and is the only place that knows NATS.
+//
+// The stream JOURNAL is the only truth. The last message of an entity is its state; a
+// fact is added by [Journal.Append], which names the last fact its writer has read, so
+// of two writers one wins and the other gets [ErrLost], reads again and decides again.
+// No lock and no leader is needed for that, on one server or on three.
+//
+// A message is only a nudge: [Journal.Consume] hands each to a handler that reads the
+// entity's last fact, works out the one next thing, does it, and returns. What the
+// handler returns decides what becomes of the message. Waiting is never done by holding
+// a message but by a state of the entity plus a timer; see [Journal.Arm].
+//
+// Beside it stand INTENTS, which upstream writes and only the requester reads; TIMERS,
+// messages that NATS delivers later; and DEADLETTERS, what no retry can cure.
+//
+// The package promises that an append it reports as done is on disk on a majority of
+// replicas if the server syncs always, and that it never reports somebody else's append
+// as its own. It does not promise order between entities.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"patchbay.io/pkg/event"
+)
+
+// Streams.
+const (
+	Facts       = "JOURNAL"
+	Intents     = "INTENTS"
+	Timers      = "TIMERS"
+	DeadLetters = "DEADLETTERS"
+)
+
+// ErrLost reports that another writer's fact came first. Read again and decide again.
+var ErrLost = errors.New("another fact came first")
+
+// InProcess is a NATS server in this very process.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// Config says which NATS to use and how. The zero value of each optional field is a
+// sensible default.
+type Config struct {
+	// URL of the servers, comma-separated; or InProcess.
+	URL       string
+	InProcess InProcess
+	// Name of the connection, as the servers show it.
+	Name string
+	// Replicas of each stream; default 1.
+	Replicas int
+	// MaxBytes of the journal; default 1 GiB. The other streams get a quarter.
+	MaxBytes int64
+	// Log gets a line per message handled.
+	Log zerolog.Logger
+	// Probe, if set, is called before and after each effect; tests crash there.
+	Probe func(point string)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 1 << 30
+	}
+	if c.Probe == nil {
+		c.Probe = func(string) {}
+	}
+	return c
+}
+
+// Journal is a connection to the streams. It is safe for use by many goroutines.
+type Journal struct {
+	cfg     Config
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	streams map[string]jetstream.Stream
+	meters  meters
+	ahead   atomic.Int64 // server clock minus ours, in nanoseconds
+	fill    atomic.Int64 // per mille of the journal that is full
+	ctx     context.Context
+	kill    context.CancelFunc
+	stopped chan struct{} // the clock goroutine has ended
+}
+
+// Open connects, makes the streams if they are not there, and learns the server's clock.
+// It waits for the servers until ctx ends.
+func Open(ctx context.Context, cfg Config) (*Journal, error) {
+	cfg = cfg.withDefaults()
+	opts := []nats.Option{
+		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.ReconnectWait(250 * time.Millisecond), nats.Timeout(5 * time.Second),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			cfg.Log.Warn().Err(err).Msg("nats")
+		}),
+	}
+	if cfg.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(cfg.InProcess))
+	}
+	nc, err := nats.Connect(cfg.URL, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	j := &Journal{cfg: cfg, nc: nc, streams: map[string]jetstream.Stream{}, stopped: make(chan struct{})}
+	if j.meters, err = newMeters(); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	if err := j.prepare(ctx); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	j.ctx, j.kill = context.WithCancel(context.Background())
+	go j.keepTime()
+	return j, nil
+}
+
+// prepare makes the streams, again and again until the servers are there.
+func (j *Journal) prepare(ctx context.Context) error {
+	var err error
+	if j.js, err = jetstream.New(j.nc, jetstream.WithDefaultTimeout(5*time.Second)); err != nil {
+		return err
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		if err = j.ensureStreams(ctx); err == nil {
+			err = j.readClock(ctx)
+		}
+		if err == nil {
+			return nil
+		}
+		j.cfg.Log.Debug().Err(err).Msg("waiting for JetStream")
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("prepare streams: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (j *Journal) ensureStreams(ctx context.Context) error {
+	for _, s := range j.streamConfigs() {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		h, err := j.js.CreateOrUpdateStream(ctx, s)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		j.streams[s.Name] = h
+	}
+	return nil
+}
+
+func (j *Journal) streamConfigs() []jetstream.StreamConfig {
+	var facts []string
+	for _, n := range event.Nouns() {
+		facts = append(facts, fmt.Sprintf("%s.%s.>", event.Root, n))
+	}
+	base := jetstream.StreamConfig{
+		Storage: jetstream.FileStorage, Replicas: j.cfg.Replicas,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		MaxBytes: j.cfg.MaxBytes / 4, Duplicates: 2 * time.Minute,
+	}
+	journal, intents, timers, dead := base, base, base, base
+	journal.Name, journal.Subjects = Facts, facts
+	journal.MaxBytes = j.cfg.MaxBytes
+	intents.Name, intents.Subjects = Intents, []string{event.IntentSubjects, event.DecisionSubjects}
+	dead.Name, dead.Subjects = DeadLetters, []string{event.Root + ".deadletter.>"}
+	// Schedules forbid DiscardNew; a full stream would then drop timers, so no limit.
+	timers.Name, timers.Subjects = Timers, []string{timerRoot + ">", dueRoot + ">"}
+	timers.Discard, timers.MaxBytes = jetstream.DiscardOld, -1
+	timers.AllowMsgSchedules, timers.AllowMsgTTL = true, true
+	return []jetstream.StreamConfig{journal, intents, timers, dead}
+}
+
+// Close ends the connection at once. Handlers at work get their context cancelled; stop
+// [Journal.Consume] by its context first for a graceful end.
+func (j *Journal) Close() {
+	j.kill()
+	j.nc.Close()
+	<-j.stopped
+}
+
+// Healthy reports why the journal cannot be reached, nil if it can.
+func (j *Journal) Healthy() error {
+	if s := j.nc.Status(); s != nats.CONNECTED {
+		return fmt.Errorf("NATS is %s", s)
+	}
+	return nil
+}
+
+// Now is the time by the NATS server's clock, as well as we know it.
+func (j *Journal) Now() time.Time { return time.Now().Add(j.Ahead()) }
+
+// Ahead is how far the NATS server's clock is ahead of ours.
+func (j *Journal) Ahead() time.Duration { return time.Duration(j.ahead.Load()) }
+
+// Fill is the part of the journal's MaxBytes that is used, from 0 to 1.
+func (j *Journal) Fill() float64 { return float64(j.fill.Load()) / 1000 }
+
+// keepTime learns the server's clock, and how full the journal is, once a minute.
+func (j *Journal) keepTime() {
+	defer close(j.stopped)
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-j.ctx.Done():
+			return
+		case <-tick.C:
+			if err := j.readClock(j.ctx); err != nil && j.ctx.Err() == nil {
+				j.cfg.Log.Debug().Err(err).Msg("read the server's clock")
+			}
+		}
+	}
+}
+
+func (j *Journal) readClock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	asked := time.Now()
+	info, err := j.streams[Facts].Info(ctx)
+	if err != nil {
+		return fmt.Errorf("stream info: %w", err)
+	}
+	middle := asked.Add(time.Since(asked) / 2)
+	j.ahead.Store(int64(info.TimeStamp.Sub(middle)))
+	j.fill.Store(int64(info.State.Bytes) * 1000 / j.cfg.MaxBytes)
+	return nil
+}
+
+// LastSeq is the sequence of the newest fact of all.
+func (j *Journal) LastSeq(ctx context.Context) (uint64, error) {
+	info, err := j.streams[Facts].Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("stream info: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// Identity tells this journal from any other that ever was: it changes when the stream
+// is made anew.
+func (j *Journal) Identity(ctx context.Context) (string, error) {
+	info, err := j.streams[Facts].Info(ctx)
+	if err != nil {
+		return "", fmt.Errorf("stream info: %w", err)
+	}
+	return info.Created.UTC().Format(time.RFC3339Nano), nil
+}

@@ -1,0 +1,67 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"patchbay.io/pkg/event"
+)
+
+const (
+	timerRoot = event.Root + ".timer."
+	dueRoot   = event.Root + ".due."
+	// keepDue is how long a due message waits for its service; whoever starts arms all
+	// open timers anew anyway.
+	keepDue = "168h"
+)
+
+// Due is the filter for the due messages of a noun, for [Consumer.Filters] on [Timers].
+func Due(n event.Noun) string { return dueRoot + string(n) + ".>" }
+
+// Arm sets the timer for a purpose of e: at the time given, by the server's clock, those
+// who consume [Due] get a message about e. Arming it again replaces it. Times in the past
+// are due at once; a timer is never early, and up to a quarter second late.
+//
+// There is no cancelling: a due message is only a nudge.
+func (j *Journal) Arm(ctx context.Context, e event.Entity, purpose string, at time.Time) error {
+	name := fmt.Sprintf("%s.%s.%s", e.Noun, purpose, e.ID)
+	m := nats.NewMsg(timerRoot + name)
+	// The client's own option would cut the time to whole seconds, and fire early.
+	m.Header.Set("Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set("Nats-Schedule-Target", dueRoot+name)
+	m.Header.Set("Nats-Schedule-TTL", keepDue)
+	inject(ctx, m.Header)
+
+	ctx, cancel := context.WithTimeout(ctx, appendBudget)
+	defer cancel()
+	j.cfg.Probe("arm.before " + m.Subject)
+	for {
+		try, cancelTry := context.WithTimeout(ctx, appendTry)
+		_, err := j.js.PublishMsg(try, m)
+		cancelTry()
+		if err == nil {
+			j.cfg.Probe("arm.after " + m.Subject)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("arm %s for %s: %w", purpose, e, err)
+		case <-j.ctx.Done():
+			return fmt.Errorf("arm %s for %s: %w", purpose, e, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// parseTimer reads entity and purpose out of the subject of a timer or due message.
+func parseTimer(subject string) (event.Entity, string, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 || !event.ValidID(t[4]) {
+		return event.Entity{}, "", fmt.Errorf("%w: subject %q", event.ErrMalformed, subject)
+	}
+	return event.Entity{Noun: event.Noun(t[2]), ID: t[4]}, t[3], nil
+}
