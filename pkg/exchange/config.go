@@ -1,0 +1,41 @@
+package exchange
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"patchbay.io/pkg/account"
+)
+
+// Purpose says what a call to an exchange is for; budgets keep a share for orders.
+type Purpose string
+
+const (
+	// ForOrder: the call creates, changes, accepts, or looks for what was lost.
+	ForOrder Purpose = "order"
+	// ForWatch: the call looks at statuses.
+	ForWatch Purpose = "watch"
+)
+
+// A Budget lets a call out when the account's rate allows it. It waits until then, and
+// returns [Throttled] instead if that is later than ctx's deadline.
+type Budget interface {
+	Take(ctx context.Context, account string, perMinute int, p Purpose) error
+}
+
+// Config is what an adapter needs to know of its account.
+type Config struct {
+	Account account.Account
+	// Budget is asked before each request; nil means no limit.
+	Budget Budget
+	// Dial replaces the network in tests; nil means the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Getenv reads credentials; nil means os.Getenv.
+	Getenv func(string) string
+	Log    zerolog.Logger
+	// CacheFor is how long ports and profiles are kept; default 1 minute.
+	CacheFor time.Duration
+}
