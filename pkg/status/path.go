@@ -125,7 +125,7 @@ type walk struct {
 // from goes on from s, having passed through the states given, the first state of
 // the path being the first of them.
 func (w *walk) from(s State, passed []State) {
-	passed = append(slices.Clip(passed), s)
+	passed = append(passed, s)
 	for _, x := range w.chart.steps {
 		switch {
 		case x.From != s || len(w.ways) == 2:

@@ -85,6 +85,8 @@ func TestBetween(t *testing.T) {
 			[]status.State{building, built}, ""},
 		{"PacketFabric: deleted", status.PacketFabric, status.ApprovalFlow, built, gone, status.Inferred,
 			[]status.State{undoing, gone}, "the seller has no say in it"},
+		{"flow unknown, one way in all", status.PacketFabric, status.UnknownFlow, built, gone, status.Inferred,
+			[]status.State{undoing, gone}, "all flows agree on it"},
 		{"foreign API", "carrier-pigeon", status.ApprovalFlow, asked, building, status.Unexpected,
 			[]status.State{building}, "there is no chart"},
 	} {
