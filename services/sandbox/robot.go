@@ -1,0 +1,153 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Robot plays a human seller in the portal: it decides the requests to a profile
+// some time after they arrive. Without a robot the seller is silent.
+type Robot struct {
+	Profile string        // profile id, or "*" for every profile without a robot of its own
+	Action  string        // "approve" or "reject"; "silent" takes the robot away
+	After   time.Duration // from the request to the decision; in JSON text such as "5s"
+	Comment string        // of a rejection
+	On      []string      // which requests: "create", "delete", "change"; empty means creates only
+}
+
+type robotText struct {
+	Profile string   `json:"profile"`
+	Action  string   `json:"action"`
+	After   span     `json:"after"`
+	Comment string   `json:"comment,omitempty"`
+	On      []string `json:"on,omitempty"`
+}
+
+// MarshalJSON writes After as text.
+func (r Robot) MarshalJSON() ([]byte, error) {
+	return json.Marshal(robotText{r.Profile, r.Action, span(r.After), r.Comment, r.On})
+}
+
+// UnmarshalJSON refuses fields that a robot does not have.
+func (r *Robot) UnmarshalJSON(b []byte) error {
+	var t robotText
+	if err := strict(b, &t); err != nil {
+		return err
+	}
+	*r = Robot{t.Profile, t.Action, time.Duration(t.After), t.Comment, t.On}
+	return nil
+}
+
+// robotUser is who a robot acts as.
+func robotUser() user { return user{"robot", "Seller's Robot", "robot@example.net"} }
+
+// SetRobot sets or takes away a robot. It also decides what is pending already,
+// After from now.
+func (x *Exchange) SetRobot(r Robot) error {
+	now := x.lock()
+	defer x.unlock()
+	if r.Profile != "*" && x.profiles[r.Profile] == nil {
+		return fmt.Errorf("no profile %q", r.Profile)
+	}
+	switch r.Action {
+	case "silent":
+		delete(x.robots, r.Profile)
+		return nil
+	case "approve", "reject":
+	default:
+		return fmt.Errorf("action %q is none of approve, reject, silent", r.Action)
+	}
+	for _, on := range r.On {
+		if !slices.Contains([]string{"create", "delete", "change"}, on) {
+			return fmt.Errorf("on %q is none of create, delete, change", on)
+		}
+	}
+	x.robots[r.Profile] = r
+	for _, c := range x.all {
+		if c.profile != nil && (r.Profile == "*" || r.Profile == c.profile.id) {
+			x.wakeRobot(c, now)
+		}
+	}
+	return nil
+}
+
+// Robots lists the robots, by profile.
+func (x *Exchange) Robots() []Robot {
+	x.lock()
+	defer x.unlock()
+	out := []Robot{}
+	for _, r := range x.robots {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b Robot) int {
+		if a.Profile < b.Profile {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (c *circuit) pending() string {
+	switch {
+	case c.status == pendingApproval:
+		return "create"
+	case c.status == pendingDelete:
+		return "delete"
+	case c.wantsConsent:
+		return "change"
+	}
+	return ""
+}
+
+// robotFor returns the robot that decides what c waits for, if one does.
+func (x *Exchange) robotFor(c *circuit) (Robot, bool) {
+	r, ok := x.robots[c.profile.id]
+	if !ok {
+		r, ok = x.robots["*"]
+	}
+	on := r.On
+	if len(on) == 0 {
+		on = []string{"create"}
+	}
+	return r, ok && slices.Contains(on, c.pending())
+}
+
+// wakeRobot plans the robot's decision on what c waits for. The robot is asked again
+// when the time has come: it may have changed or gone.
+func (x *Exchange) wakeRobot(c *circuit, now time.Time) {
+	r, ok := x.robotFor(c)
+	if !ok {
+		return
+	}
+	x.later(c, now.Add(r.After), func(at time.Time) {
+		if r, ok := x.robotFor(c); ok {
+			// A robot that finds no port leaves the request pending, as a person would.
+			_ = x.decideInPortal(c, r.Action, r.Comment, at, robotUser())
+		}
+	})
+}
+
+// decideInPortal is a decision of the seller that needs no landing: the portal
+// chooses one.
+func (x *Exchange) decideInPortal(c *circuit, action, comment string, now time.Time, by user) error {
+	if action == "reject" {
+		return x.reject(c, comment, now, by)
+	}
+	switch c.pending() {
+	case "create":
+		if err := c.landOn(c.seller, func(p *port) bool { return !p.managed }); err != nil {
+			return err
+		}
+		c.updatedBy = by
+		x.provision(c, now, by.login, "approved")
+		return nil
+	case "delete":
+		return x.consent(c, now, by)
+	case "change":
+		return x.agreeSpeed(c, now, by)
+	}
+	return errNotPending
+}

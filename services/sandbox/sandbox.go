@@ -1,0 +1,208 @@
+// Package sandbox is an exchange of our own: an HTTP server that behaves like a
+// commercial interconnection exchange closely enough that a client cannot tell,
+// and that can be looked into and made to misbehave.
+//
+// It speaks ECX v3 (OAuth2, connections, ports, service profiles) below the paths
+// of the real exchange, and a control API below /sandbox/: inventory, calls,
+// delays, faults, robots and edits made "in the portal".
+//
+// It relies on nothing but the standard library's clock and HTTP server, so it runs
+// inside a testing/synctest bubble and on any net.Listener, in memory or not.
+//
+// It promises what money depends on at a real exchange: a VLAN of a port belongs to
+// one circuit at a time until that circuit is gone; a create is done wholly or not
+// at all; a circuit moves only along its life cycle unless an edit forces it; and a
+// fault happens to exactly the calls it was asked for.
+//
+// Nothing runs in the background. What falls due (provisioning finished, a robot's
+// decision) is done, in order and with the time at which it fell due, before the
+// next look at the exchange; nobody can see the difference, and there is nothing to
+// stop but the answers that are being held back.
+//
+// It never persists anything, never calls anybody, and does not check that what is
+// ordered could be built.
+package sandbox
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"encoding/binary"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// Config says how an exchange behaves. The zero Config is a working exchange.
+type Config struct {
+	Log       zerolog.Logger // one line per request; the zero logger discards
+	Seed      int64          // ids and tokens: 0 makes them random, otherwise they are replayable
+	Delays    Delays         // the zero Delays means [DefaultDelays]
+	LockAfter int            // failed logins in a row that lock an account; 0 means 5, negative never
+}
+
+// Exchange is one exchange with its inventory, circuits, clock and faults. Its
+// methods may be called by several goroutines.
+type Exchange struct {
+	log       zerolog.Logger
+	lockAfter int
+	done      chan struct{} // closed by Close; ends answers that are being held back
+
+	calls  callLog
+	faults faultList
+
+	mu       sync.Mutex // guards all below
+	closed   bool
+	inFlight sync.WaitGroup
+	delays   Delays
+	ids      *rand.ChaCha8 // nil: random
+	agenda   agenda
+	plan     int // number of the next entry of the agenda
+
+	tenants  []*tenant
+	ports    map[string]*port
+	profiles map[string]*profile
+	order    inventoryOrder
+	circuits map[string]*circuit
+	all      []*circuit // by age
+	tokens   map[string]token
+	renewals map[string]token
+	robots   map[string]Robot // by profile id, "*" for all
+}
+
+// New returns an exchange that holds the default inventory and no circuits.
+func New(cfg Config) *Exchange {
+	x := &Exchange{
+		log:       cfg.Log,
+		lockAfter: cfg.LockAfter,
+		done:      make(chan struct{}),
+		delays:    cfg.Delays,
+		ports:     make(map[string]*port),
+		profiles:  make(map[string]*profile),
+		circuits:  make(map[string]*circuit),
+		tokens:    make(map[string]token),
+		renewals:  make(map[string]token),
+		robots:    make(map[string]Robot),
+	}
+	if x.delays == (Delays{}) {
+		x.delays = DefaultDelays()
+	}
+	if x.lockAfter == 0 {
+		x.lockAfter = 5
+	}
+	if cfg.Seed != 0 {
+		var seed [32]byte
+		binary.LittleEndian.PutUint64(seed[:], uint64(cfg.Seed))
+		x.ids = rand.NewChaCha8(seed)
+	}
+	x.load(defaultInventory())
+	return x
+}
+
+// Handler returns the exchange's HTTP interface: the API and, below /sandbox/, the
+// control API. Every answer has a Date header.
+func (x *Exchange) Handler() http.Handler {
+	mux := http.NewServeMux()
+	x.routeOAuth(mux)
+	x.routeECX(mux)
+	x.routeControl(mux)
+	mux.Handle("/", x.endpoint(op{run: func(*request) answer { return notFound() }}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		if !x.begin() {
+			http.Error(w, "the exchange is closed", http.StatusServiceUnavailable)
+			return
+		}
+		defer x.inFlight.Done()
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// begin counts a request in, unless the exchange is closed.
+func (x *Exchange) begin() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return false
+	}
+	x.inFlight.Add(1)
+	return true
+}
+
+// Close ends the answers that are being held back, lets what is in flight finish and
+// waits for it. Later requests are answered 503. It may be called again.
+func (x *Exchange) Close() {
+	x.mu.Lock()
+	if !x.closed {
+		x.closed = true
+		close(x.done)
+	}
+	x.mu.Unlock()
+	x.inFlight.Wait()
+}
+
+// lock takes the exchange for one look or change: all that has fallen due is done
+// first. It returns the time of the look.
+func (x *Exchange) lock() time.Time {
+	x.mu.Lock()
+	now := time.Now()
+	for len(x.agenda) > 0 && !x.agenda[0].at.After(now) {
+		e := heap.Pop(&x.agenda).(entry)
+		e.do(e.at)
+	}
+	return now
+}
+
+func (x *Exchange) unlock() { x.mu.Unlock() }
+
+// later does do at the time at, unless c has by then moved on.
+func (x *Exchange) later(c *circuit, at time.Time, do func(at time.Time)) {
+	move := c.moves
+	x.plan++
+	heap.Push(&x.agenda, entry{at: at, seq: x.plan, do: func(at time.Time) {
+		if c.moves == move {
+			do(at)
+		}
+	}})
+}
+
+// newID returns an id that no other thing has.
+func (x *Exchange) newID() string {
+	if x.ids == nil {
+		return uuid.NewString()
+	}
+	id, err := uuid.NewRandomFromReader(x.ids)
+	if err != nil {
+		panic(err) // ChaCha8 never fails
+	}
+	return id.String()
+}
+
+// agenda is what will fall due, the next first.
+type agenda []entry
+
+type entry struct {
+	at  time.Time
+	seq int // among equals the older entry is first
+	do  func(at time.Time)
+}
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	if !a[i].at.Equal(a[j].at) {
+		return a[i].at.Before(a[j].at)
+	}
+	return a[i].seq < a[j].seq
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(e any)   { *a = append(*a, e.(entry)) }
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	e := (*a)[last]
+	(*a)[last] = entry{}
+	*a = (*a)[:last]
+	return e
+}

@@ -1,0 +1,259 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"patchbay.io/services/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(os.Exit))
+}
+
+// The guide's profiles and ports that tests order with.
+const (
+	dot1qProfile  = "7a73af1a-3d74-47ac-b778-6bf455d1174e"
+	toQinQProfile = "31b7263f-7e6a-42d0-859e-80a7fd3b9609"
+	fromQinQ      = "2a73af1a-3c74-47ac-b778-6bf455d1174e"
+	qinqProfile   = "32b7273f-7e7a-43d0-859e-81a7fd3b9609"
+	apiProfile    = "c10f0000-0000-4000-8000-000000000005"
+	peering       = "c10f0000-0000-4000-8000-000000000006"
+	express       = "c10f0000-0000-4000-8000-000000000007"
+	openProfile   = "c10f0000-0000-4000-8000-000000000008"
+	ownProfile    = "acef0000-0000-4000-8000-000000000001"
+
+	acmePort    = "aced1050-0000-4000-8000-000000000001" // Dot1q, SV
+	acmePort2   = "aced1050-0000-4000-8000-000000000002"
+	acmeQinQ    = "ace99050-0000-4000-8000-000000000001" // QinQ, SV
+	globexPort  = "610d1050-0000-4000-8000-000000000001"
+	cloudPort   = "c10d1050-0000-4000-8000-000000000001" // Dot1q, SV
+	cloudQinQ   = "c1099050-0000-4000-8000-000000000001"
+	cloudPortDC = "c10d10d0-0000-4000-8000-000000000001"
+	managedPort = "c10d1050-0000-4000-8000-000000000099"
+
+	connections = "/ecx/v3/l2/connections"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// with returns a copy of o with the fields of more; a nil value takes one away.
+func with(o, more object) object {
+	out := maps.Clone(o)
+	for k, v := range more {
+		out[k] = v
+		if v == nil {
+			delete(out, k)
+		}
+	}
+	return out
+}
+
+// pipes is a listener in memory; every connection is a net.Pipe, so it works in a
+// synctest bubble.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "pipe"} }
+
+func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// site is an exchange behind a real HTTP server on an in-memory network.
+type site struct {
+	*sandbox.Exchange
+	t      testing.TB
+	client *http.Client
+	acme   string // bearer tokens
+	cloud  string
+	globex string
+}
+
+// open starts an exchange, and ends it with the test.
+func open(t testing.TB, cfg sandbox.Config) *site {
+	t.Helper()
+	x := sandbox.New(cfg)
+	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	srv := &http.Server{Handler: x.Handler()}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	transport := &http.Transport{DialContext: l.dial}
+	t.Cleanup(func() {
+		x.Close()
+		transport.CloseIdleConnections()
+		if err := srv.Close(); err != nil {
+			t.Errorf("close server: %v", err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	s := &site{Exchange: x, t: t, client: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	s.acme, s.cloud, s.globex = s.login("acme"), s.login("cloud"), s.login("globex")
+	x.ResetCalls()
+	return s
+}
+
+func (s *site) login(who string) string {
+	s.t.Helper()
+	r := s.post("", "/oauth2/v1/token", object{"grant_type": "client_credentials",
+		"client_id": who + "-client", "client_secret": who + "-secret"})
+	return r.want(http.StatusOK).object()["access_token"].(string)
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	t      testing.TB
+	what   string
+	status int
+	header http.Header
+	body   []byte
+}
+
+// try sends a request; body may be nil, text or anything that is JSON.
+func (s *site) try(ctx context.Context, token, method, path string, body any) (*reply, error) {
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		r = strings.NewReader(string(text))
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://exchange"+path, r)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(resp.Body)
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	return &reply{s.t, method + " " + path, resp.StatusCode, resp.Header, b}, err
+}
+
+func (s *site) do(token, method, path string, body any) *reply {
+	s.t.Helper()
+	r, err := s.try(s.t.Context(), token, method, path, body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+func (s *site) post(token, path string, body any) *reply {
+	s.t.Helper()
+	return s.do(token, http.MethodPost, path, body)
+}
+
+func (s *site) get(token, path string) *reply {
+	s.t.Helper()
+	return s.do(token, http.MethodGet, path, nil)
+}
+
+func (s *site) patch(token, id, action string, body any) *reply {
+	s.t.Helper()
+	return s.do(token, http.MethodPatch, connections+"/"+id+"?action="+action, body)
+}
+
+func (r *reply) want(status int) *reply {
+	r.t.Helper()
+	if r.status != status {
+		r.t.Fatalf("%s: status %d, want %d: %s", r.what, r.status, status, r.body)
+	}
+	return r
+}
+
+func (r *reply) object() object {
+	r.t.Helper()
+	var o object
+	if err := json.Unmarshal(r.body, &o); err != nil {
+		r.t.Fatalf("%s: %v: %s", r.what, err, r.body)
+	}
+	return o
+}
+
+func (r *reply) array() []object {
+	r.t.Helper()
+	var a []object
+	if err := json.Unmarshal(r.body, &a); err != nil {
+		r.t.Fatalf("%s: %v: %s", r.what, err, r.body)
+	}
+	return a
+}
+
+// single is a request that the exchange takes: one circuit, Dot1q to Dot1q.
+func single() object {
+	return object{"primaryName": "one", "profileUUID": openProfile, "speed": 50, "speedUnit": "MB",
+		"notifications": []string{"john.doe@example.com"}, "primaryPortUUID": acmePort,
+		"primaryVlanSTag": 100, "sellerMetroCode": "SV"}
+}
+
+// create orders and returns the primary's id.
+func (s *site) create(body object) string {
+	s.t.Helper()
+	return s.post(s.acme, connections, body).want(http.StatusOK).object()["primaryConnectionId"].(string)
+}
+
+func (s *site) approve(id string, sTag int) {
+	s.t.Helper()
+	s.patch(s.cloud, id, "Approve", object{"primaryPortUUID": cloudPort, "primaryVlanSTag": sTag}).want(http.StatusOK)
+}
+
+// state is what the exchange shows of a circuit.
+func (s *site) state(id string) string {
+	s.t.Helper()
+	o := s.get(s.acme, connections+"/"+id).want(http.StatusOK).object()
+	return o["status"].(string) + "/" + o["providerStatus"].(string)
+}
