@@ -121,3 +121,6 @@ func (t Tags) Len() int {
 func (t Tags) within(low, high int) bool {
 	return len(t.spans) == 0 || t.spans[0].low >= low && t.spans[len(t.spans)-1].high <= high
 }
+
+// MarshalText returns String.
+func (t Tags) MarshalText() ([]byte, error) { return []byte(t.String()), nil }

@@ -137,7 +137,11 @@ func compile(rules []account.Rule, prefix string) (Policy, account.Violations, e
 }
 
 func environment() (*cel.Env, error) {
-	options := []cel.EnvOption{cel.ParserRecursionLimit(maxDepth)}
+	options := []cel.EnvOption{
+		cel.ParserRecursionLimit(maxDepth),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals()),
+	}
 	for _, v := range variables {
 		options = append(options, cel.Variable(v.name, v.kind))
 	}
@@ -150,8 +154,11 @@ func program(env *cel.Env, when string) (cel.Program, []error) {
 	if issues.Err() != nil {
 		var errs []error
 		for _, e := range issues.Errors() {
-			errs = append(errs, fmt.Errorf("at %d:%d: %s",
-				e.Location.Line(), e.Location.Column()+1, e.Message))
+			where := ""
+			if e.Location.Line() > 0 {
+				where = fmt.Sprintf("at %d:%d: ", e.Location.Line(), e.Location.Column()+1)
+			}
+			errs = append(errs, errors.New(where+e.Message))
 		}
 		return nil, errs
 	}
