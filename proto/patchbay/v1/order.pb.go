@@ -67,7 +67,12 @@ type Order struct {
 	Wait       *Wait                  `protobuf:"bytes,22,opt,name=wait,proto3" json:"wait,omitempty"`
 	AcceptedAt *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=accepted_at,json=acceptedAt,proto3" json:"accepted_at,omitempty"`
 	// When this fact was written, by the writer's clock.
-	At            *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=at,proto3" json:"at,omitempty"`
+	// completed, failed or invalid once the order has ended, else empty. A later orphaned
+	// does not take it back.
+	Outcome string `protobuf:"bytes,25,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The order whose circuits a change or delete is about, if it is one of ours.
+	TargetOrderId string `protobuf:"bytes,26,opt,name=target_order_id,json=targetOrderId,proto3" json:"target_order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +275,20 @@ func (x *Order) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Order) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Order) GetTargetOrderId() string {
+	if x != nil {
+		return x.TargetOrderId
+	}
+	return ""
+}
+
 // OrderLeg is one circuit of the order.
 type OrderLeg struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -286,8 +305,10 @@ type OrderLeg struct {
 	Failure    *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
 	// Journal sequence of the connection's last fact when a change or delete was placed.
 	ConnectionSequence uint64 `protobuf:"varint,8,opt,name=connection_sequence,json=connectionSequence,proto3" json:"connection_sequence,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The redundancy group the exchange gave the pair, where it gives one.
+	Group         string `protobuf:"bytes,9,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrderLeg) Reset() {
@@ -374,6 +395,13 @@ func (x *OrderLeg) GetConnectionSequence() uint64 {
 		return x.ConnectionSequence
 	}
 	return 0
+}
+
+func (x *OrderLeg) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
 }
 
 // Attempt is one call that may create or change something at the exchange. It is written
@@ -773,7 +801,7 @@ var File_patchbay_v1_order_proto protoreflect.FileDescriptor
 
 const file_patchbay_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x17patchbay/v1/order.proto\x12\vpatchbay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18patchbay/v1/common.proto\x1a\x18patchbay/v1/intent.proto\"\xc5\x06\n" +
+	"\x17patchbay/v1/order.proto\x12\vpatchbay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18patchbay/v1/common.proto\x1a\x18patchbay/v1/intent.proto\"\x87\a\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x12\n" +
@@ -802,7 +830,9 @@ const file_patchbay_v1_order_proto_rawDesc = "" +
 	"\x04wait\x18\x16 \x01(\v2\x11.patchbay.v1.WaitR\x04wait\x12;\n" +
 	"\vaccepted_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"acceptedAt\x12*\n" +
-	"\x02at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x9d\x02\n" +
+	"\x02at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\aoutcome\x18\x19 \x01(\tR\aoutcome\x12&\n" +
+	"\x0ftarget_order_id\x18\x1a \x01(\tR\rtargetOrderId\"\xb3\x02\n" +
 	"\bOrderLeg\x12\x10\n" +
 	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
@@ -812,7 +842,8 @@ const file_patchbay_v1_order_proto_rawDesc = "" +
 	"exchangeId\x12.\n" +
 	"\aattempt\x18\x06 \x01(\v2\x14.patchbay.v1.AttemptR\aattempt\x12.\n" +
 	"\afailure\x18\a \x01(\v2\x14.patchbay.v1.FailureR\afailure\x12/\n" +
-	"\x13connection_sequence\x18\b \x01(\x04R\x12connectionSequence\"\xb5\x02\n" +
+	"\x13connection_sequence\x18\b \x01(\x04R\x12connectionSequence\x12\x14\n" +
+	"\x05group\x18\t \x01(\tR\x05group\"\xb5\x02\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x121\n" +
 	"\x06within\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06within\x12\x1d\n" +

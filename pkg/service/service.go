@@ -1,0 +1,37 @@
+// Package service is what the services have in common: the runtime each of them stands
+// on. A service is a function Run(ctx, Runtime) that returns nil when ctx ends; whatever
+// differs between two services belongs to them and not here.
+package service
+
+import (
+	"context"
+
+	"github.com/rs/zerolog"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/secret"
+)
+
+// Keys remembers which intents were ordered already. It only saves work: a hit is
+// confirmed in the journal, and a miss asks the journal. Package view has it in Redis.
+type Keys interface {
+	// Remember notes that an order exists for a payload.
+	Remember(ctx context.Context, orderID, payloadDigest string) error
+	// Recall returns the payload digest noted for an order, if any is.
+	Recall(ctx context.Context, orderID string) (digest string, known bool, err error)
+}
+
+// Runtime is what a service runs on.
+type Runtime struct {
+	Journal  *journal.Journal
+	Accounts account.File
+	// Clients has an exchange client for each account, by its name.
+	Clients map[string]exchange.Client
+	// Key makes HMACs of secrets.
+	Key secret.Key
+	// Keys is optional; nil remembers nothing.
+	Keys Keys
+	Log  zerolog.Logger
+}
