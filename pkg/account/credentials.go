@@ -76,13 +76,14 @@ func Literal(s secret.Secret) Ref {
 
 // String returns the reference as in a file; a literal is "value:***".
 func (r Ref) String() string {
-	switch r.scheme {
-	case "":
+	if r.IsZero() {
 		return ""
-	case inPlace:
-		return string(inPlace) + ":***"
 	}
-	return string(r.scheme) + ":" + r.name
+	name := r.name
+	if r.scheme == inPlace {
+		name = "***"
+	}
+	return string(r.scheme) + ":" + name
 }
 
 // MarshalText returns String.

@@ -27,7 +27,7 @@ func (v Violation) String() string {
 }
 
 // Violations are all that is wrong, by line.
-type Violations []Violation
+type Violations []Violation //nolint:errname // a list that can be returned as an error
 
 // Error has a line for each violation.
 func (vs Violations) Error() string {

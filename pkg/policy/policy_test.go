@@ -134,7 +134,7 @@ func TestAnErrorNeverApproves(t *testing.T) {
 
 func TestCompileReportsEverything(t *testing.T) {
 	rules := []account.Rule{
-		{Name: "a", When: `bandwith > 5 && metr == "SV"`, Line: 7},
+		{Name: "a", When: `mbps > 5 && metr == "SV"`, Line: 7},
 		approve("b", `true`),
 		{Name: "c", When: `bandwidthMbps`, Line: 9},
 		{Name: "d", When: `kind = "create"`, Line: 11},
@@ -151,8 +151,8 @@ func TestCompileReportsEverything(t *testing.T) {
 		t.Fatalf("Compile: %v, want violations", err)
 	}
 	for _, want := range []string{
-		"line 7: policy[0].when: at 1:1: undeclared reference to 'bandwith'",
-		"line 7: policy[0].when: at 1:17: undeclared reference to 'metr'",
+		"line 7: policy[0].when: at 1:1: undeclared reference to 'mbps'",
+		"line 7: policy[0].when: at 1:13: undeclared reference to 'metr'",
 		"line 9: policy[2].when: must be true or false, not of type int",
 		"line 11: policy[3].when: at 1:6",
 		"line 12: policy[4].when: ",
