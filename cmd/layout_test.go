@@ -29,7 +29,7 @@ var layers = []string{"proto", "pkg", "services", "cmd"}
 const (
 	schema   = " proto proto/patchbay/v1 "
 	words    = schema + " pkg/secret pkg/status pkg/event pkg/intent pkg/order pkg/policy pkg/account "
-	wires    = words + " pkg/telemetry pkg/exchange pkg/journal pkg/view "
+	wires    = words + " pkg/telemetry pkg/exchange pkg/journal pkg/hold pkg/view "
 	anything = wires + " pkg/exchange/ecx pkg/service "
 )
 
@@ -54,6 +54,7 @@ var mayImport = map[string]string{
 	"pkg/exchange":     words + "pkg/telemetry",
 	"pkg/exchange/ecx": words + "pkg/telemetry pkg/exchange",
 	"pkg/journal":      words + "pkg/telemetry",
+	"pkg/hold":         schema + "pkg/event pkg/journal",
 	"pkg/view":         words + "pkg/telemetry pkg/journal",
 	"pkg/embedded":     "",
 	"pkg/service":      wires,
@@ -91,7 +92,7 @@ var owner = map[string]string{
 	"github.com/fatih/color":               "cmd/patchbay",
 	"github.com/go-redis/redis_rate/":      "pkg/view",
 	"github.com/google/uuid":               "pkg/event pkg/journal services/sandbox",
-	"github.com/gowebpki/jcs":              "pkg/event",
+	"github.com/gowebpki/jcs":              "pkg/event pkg/intent",
 	"github.com/nats-io/nats-server/":      "pkg/embedded pkg/testenv",
 	"github.com/nats-io/nats.go":           "pkg/embedded pkg/journal pkg/testenv",
 	"github.com/prometheus/client_golang/": "pkg/telemetry",
@@ -99,7 +100,7 @@ var owner = map[string]string{
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
 	"github.com/spf13/":                    "cmd/patchbay",
 	"go.opentelemetry.io/contrib/":         "pkg/telemetry",
-	"go.opentelemetry.io/otel":             "pkg/journal pkg/telemetry services/statuswatcher",
+	"go.opentelemetry.io/otel":             "pkg/exchange/ecx pkg/journal pkg/telemetry services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
 	"go.opentelemetry.io/otel/sdk":         "pkg/telemetry",
 	"go.yaml.in/yaml/":                     "pkg/account",
