@@ -17,7 +17,7 @@ build:     ## compile every module
 test:      ## run every test, with the race detector; needs nothing but Go
 	go test -race -shuffle=on work
 test-real: ## run the tests of the wires on the Redis at PATCHBAY_TEST_REDIS and on three NATS servers
-	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT/DB; that database is emptied' >&2; exit 2; }
+	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT, a server with 4000 databases; they are emptied' >&2; exit 2; }
 	PATCHBAY_TEST_NATS=cluster go test -race -count=1 -p 1 $(REAL)
 cover:     ## say how much of pkg and services all tests together reach
 	go test -coverpkg=patchbay.io/pkg/...,patchbay.io/services/... -coverprofile=cover.out work
