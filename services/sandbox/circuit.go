@@ -24,6 +24,9 @@ const (
 	available    = "AVAILABLE"
 )
 
+// words are what the exchange and the other company say of a circuit.
+type words struct{ status, provider string }
+
 // What a command on a circuit can come to. The wire gives each its code.
 var (
 	errEnded      = errors.New("circuit is deleted or was refused")
@@ -128,6 +131,14 @@ func (c *circuit) approval() approvalKind {
 	return c.profile.approval
 }
 
+// zEncap is the encapsulation of the Z side.
+func (c *circuit) zEncap() string {
+	if c.profile != nil {
+		return c.profile.encap
+	}
+	return c.z.port.encap
+}
+
 // innerOnZ reports whether c takes an inner tag on its Z side.
 func (c *circuit) innerOnZ() bool { return c.suggested != 0 }
 
@@ -140,8 +151,8 @@ func (c *circuit) note(at time.Time, by, what string) {
 }
 
 // enter moves c. A circuit that has ended lets go of its tags.
-func (c *circuit) enter(at time.Time, status, providerStatus, by, what string) {
-	c.status, c.providerStatus = status, providerStatus
+func (c *circuit) enter(at time.Time, w words, by, what string) {
+	c.status, c.providerStatus = w.status, w.provider
 	c.note(at, by, what)
 	if c.ended() {
 		c.release()
@@ -172,16 +183,16 @@ func (x *Exchange) add(c *circuit, now time.Time) {
 	by := c.buyer.user.login
 	switch c.approval() {
 	case bySeller:
-		c.enter(now, pendingApproval, notAvailable, by, "ordered")
+		c.enter(now, words{pendingApproval, notAvailable}, by, "ordered")
 		x.wakeRobot(c, now)
 	case byAPI:
-		c.enter(now, pendingAutoApproval, notAvailable, by, "ordered")
+		c.enter(now, words{pendingAutoApproval, notAvailable}, by, "ordered")
 		x.later(c, now.Add(x.delays.Provision), func(at time.Time) { x.approveByAPI(c, at) })
 	default:
 		c.status, c.providerStatus = provisioning, notAvailable
 		if c.z.port == nil {
 			if err := x.landManaged(c); err != nil {
-				c.enter(now, autoApprovalFailed, notAvailable, "exchange", err.Error())
+				c.enter(now, words{autoApprovalFailed, notAvailable}, "exchange", err.Error())
 				return
 			}
 		}
@@ -192,9 +203,9 @@ func (x *Exchange) add(c *circuit, now time.Time) {
 // provision moves c to PROVISIONING and, later, to its working state.
 func (x *Exchange) provision(c *circuit, now time.Time, by, what string) {
 	c.moves++
-	c.enter(now, provisioning, notAvailable, by, what)
+	c.enter(now, words{provisioning, notAvailable}, by, what)
 	x.later(c, now.Add(x.delays.Provision), func(at time.Time) {
-		c.enter(at, provisioned, c.working(), "exchange", "provisioned")
+		c.enter(at, words{provisioned, c.working()}, "exchange", "provisioned")
 	})
 }
 
@@ -208,7 +219,7 @@ func (c *circuit) working() string {
 
 func (x *Exchange) approveByAPI(c *circuit, at time.Time) {
 	if err := x.landManaged(c); err != nil {
-		c.enter(at, autoApprovalFailed, notAvailable, "exchange", err.Error())
+		c.enter(at, words{autoApprovalFailed, notAvailable}, "exchange", err.Error())
 		return
 	}
 	x.provision(c, at, "provider", "approved by the provider's API")
@@ -252,12 +263,12 @@ func (x *Exchange) reject(c *circuit, comment string, now time.Time, by user) er
 	case c.status == pendingApproval:
 		c.moves++
 		c.rejectComment, c.updatedBy = comment, by
-		c.enter(now, rejected, notAvailable, by.login, "rejected: "+comment)
+		c.enter(now, words{rejected, notAvailable}, by.login, "rejected: "+comment)
 	case c.status == pendingDelete:
 		c.moves++
 		c.rejectComment, c.updatedBy = comment, by
 		c.deleted, c.deletedBy = time.Time{}, user{}
-		c.enter(now, provisioned, c.working(), by.login, "delete rejected: "+comment)
+		c.enter(now, words{provisioned, c.working()}, by.login, "delete rejected: "+comment)
 	case c.wantsConsent:
 		c.moves++
 		c.rejectComment, c.updatedBy = comment, by
@@ -277,14 +288,14 @@ func (x *Exchange) remove(c *circuit, now time.Time, by user) error {
 	case c.status == pendingApproval:
 		c.moves++
 		c.deleted, c.deletedBy, c.updatedBy = now, by, by
-		c.enter(now, deprovisioned, notAvailable, by.login, "withdrawn")
+		c.enter(now, words{deprovisioned, notAvailable}, by.login, "withdrawn")
 		return nil
 	case c.status == provisioned:
 		c.moves++
 		c.wanted, c.wantsConsent = nil, false
 		c.deleted, c.deletedBy, c.updatedBy = now, by, by
 		if c.approval() == bySeller {
-			c.enter(now, pendingDelete, available, by.login, "delete asked for")
+			c.enter(now, words{pendingDelete, available}, by.login, "delete asked for")
 			x.wakeRobot(c, now)
 			return nil
 		}
@@ -306,9 +317,9 @@ func (x *Exchange) consent(c *circuit, now time.Time, by user) error {
 
 func (x *Exchange) takeDown(c *circuit, now time.Time, by user) {
 	c.moves++
-	c.enter(now, deprovisioning, c.providerStatus, by.login, "delete accepted")
+	c.enter(now, words{deprovisioning, c.providerStatus}, by.login, "delete accepted")
 	x.later(c, now.Add(x.delays.Deprovision), func(at time.Time) {
-		c.enter(at, deprovisioned, notAvailable, "exchange", "deprovisioned")
+		c.enter(at, words{deprovisioned, notAvailable}, "exchange", "deprovisioned")
 	})
 }
 

@@ -252,7 +252,7 @@ func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 		if c.profile == nil {
 			return errNotPending
 		}
-		return x.decideInPortal(c, e.Kind, e.Comment, now, by)
+		return x.decideInPortal(c, verdict{e.Kind, e.Comment, by}, now)
 	case "delete":
 		return x.remove(c, now, by)
 	case "vanish":
@@ -280,7 +280,7 @@ func (x *Exchange) force(c *circuit, e Edit, now time.Time) error {
 		provider = c.providerStatus
 	}
 	c.updatedBy = portalUser()
-	c.enter(now, status, provider, portalUser().login, "forced")
+	c.enter(now, words{status, provider}, portalUser().login, "forced")
 	if c.ended() {
 		c.moves++
 	}

@@ -204,7 +204,7 @@ func (d *draft) authorize(c *circuit, which string) {
 	case given != "" && which == "primary":
 		d.wrong.invalid("namedTag", "Service profile does not offer named tags")
 	}
-	if !p.reuse && d.exchange.keyInUse(p, c.key) {
+	if p.once && d.exchange.keyInUse(p, c.key) {
 		d.wrong.add(codeKeyUsed, "Error while validating Authorization Key, NamedTag already in use", "authorizationkey")
 	}
 }
@@ -260,12 +260,7 @@ func (d *draft) tags(c *circuit, which, label string) {
 	if c.a.port == nil {
 		return
 	}
-	zEncap := dot1q
-	if c.profile != nil {
-		zEncap = c.profile.encap
-	} else {
-		zEncap = c.z.port.encap
-	}
+	zEncap := c.zEncap()
 	zInner := c.a.port.encap == dot1q && zEncap == qinq
 	if c.profile != nil && c.profile.named() {
 		zInner = strings.EqualFold(d.body.str("namedTag"), "Manual")

@@ -36,23 +36,25 @@ type pager[T any] struct {
 
 func newPager[T any](q url.Values) (*pager[T], violations) {
 	var wrong violations
-	number := pageNumber(q, "pageNumber", 0, 0, &wrong)
-	size := pageNumber(q, "pageSize", usualPage, 1, &wrong)
-	if size > maxPage {
-		wrong.invalid("pageSize", fmt.Sprintf("Max: pageSize must not exceed %d", maxPage))
+	number := wholeNumber(q, "pageNumber", 0, &wrong)
+	size := wholeNumber(q, "pageSize", usualPage, &wrong)
+	if size < 1 || size > maxPage {
+		wrong.invalid("pageSize", fmt.Sprintf("Range: pageSize must be between 1 and %d", maxPage))
 	}
 	p := &pager[T]{page: page[T]{PageNumber: number, PageSize: size, Content: []T{}}}
 	p.from = number * size
 	return p, wrong
 }
 
-func pageNumber(q url.Values, name string, usual, least int, wrong *violations) int {
+// wholeNumber reads a parameter that may be absent.
+func wholeNumber(q url.Values, name string, usual int, wrong *violations) int {
 	if !q.Has(name) {
 		return usual
 	}
 	n, err := strconv.Atoi(q.Get(name))
-	if err != nil || n < least || n > 1<<20 {
-		wrong.invalid(name, fmt.Sprintf("Min: %s must be a number not less than %d", name, least))
+	if err != nil || n < 0 || n > 1<<20 {
+		wrong.invalid(name, "Min: "+name+" must be a number not less than 0")
+		return usual
 	}
 	return n
 }
@@ -248,7 +250,7 @@ func (x *Exchange) showProfile(p *profile, own bool) profileView {
 		TagType: "CTAGED", NamedTags: p.namedTags,
 		APIAvailable: p.approval == byAPI, SelfProfile: p.self, SpeedFromAPI: p.keySpeed,
 		ProfileEncapsulation: p.encap, OrganizationName: p.org,
-		AllowHighAvailability: true, AllowKeyReuse: p.reuse, AllowSecondary: true,
+		AllowHighAvailability: true, AllowKeyReuse: !p.once, AllowSecondary: true,
 		Integrated: p.approval == byAPI, Private: p.self, State: "ACTIVE",
 		Features: map[string]bool{"cloudReach": true, "testProfile": false},
 	}
@@ -392,7 +394,7 @@ func (x *Exchange) ecxValidateKey(q *request) answer {
 	if !ok {
 		return refuse(codeKey, "Authorization key validation failed", "authorization_key")
 	}
-	if !p.reuse && x.keyInUse(p, key) {
+	if p.once && x.keyInUse(p, key) {
 		return refuse(codeKeyUsed, "Error while validating Authorization Key, NamedTag already in use", "authorizationkey")
 	}
 	if mbps == 0 {

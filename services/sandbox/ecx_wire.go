@@ -91,6 +91,9 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 		LastUpdatedByEmail: c.updatedBy.email,
 		DeletedBy:          c.deletedBy.login, DeletedByEmail: c.deletedBy.email,
 	}
+	if c.wanted != nil {
+		v.RequestedSpeed, v.RequestedSpeedUnit = c.wanted.value, c.wanted.unit
+	}
 	if c.twin != nil {
 		v.RedundantUUID = c.twin.id
 	}
@@ -118,12 +121,12 @@ func (x *Exchange) showSides(v *connectionView, c *circuit) {
 	} else {
 		v.SuggestedPrimary = c.suggested
 	}
+	v.ZSideEncapsulation = strings.ToLower(c.zEncap())
 	if p := c.profile; p != nil {
 		v.SellerServiceUUID, v.SellerServiceName, v.SellerOrganization = p.id, p.name, p.seller.org
-		v.ZSideEncapsulation = strings.ToLower(p.encap)
 		v.Private, v.Self, v.InternalProfile = p.self, p.self, p.self
 	} else {
-		v.SellerOrganization, v.Self, v.ZSideEncapsulation = c.buyer.org, true, strings.ToLower(c.z.port.encap)
+		v.SellerOrganization, v.Self = c.buyer.org, true
 	}
 	if z := c.z.port; z != nil {
 		v.ZSidePortUUID, v.ZSidePortName, v.ZSidePortPriority = z.id, z.name, z.priority

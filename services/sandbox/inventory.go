@@ -63,7 +63,7 @@ type profile struct {
 	approval  approvalKind
 	encap     string         // of the Z side
 	keys      map[string]int // authorization key → Mbit/s it stands for, 0 for none; empty: no key needed
-	reuse     bool           // a key may be used by several circuits
+	once      bool           // a key is used by one circuit (or pair) at a time
 	keySpeed  bool           // the speed comes from the key
 	region    string         // the one seller region, required if not empty
 	namedTags []string
@@ -177,26 +177,26 @@ func defaultInventory() inventory {
 		}, morePorts()),
 		profiles: []profile{
 			{id: "7a73af1a-3d74-47ac-b778-6bf455d1174e", name: "Cloud Services Dot1q", org: "Cloud Services",
-				approval: bySeller, encap: dot1q, keys: guideKey(), reuse: true,
+				approval: bySeller, encap: dot1q, keys: guideKey(),
 				about: "Sample 1 of the guide: Dot1q to Dot1q"},
 			{id: "31b7263f-7e6a-42d0-859e-80a7fd3b9609", name: "Cloud Services QinQ", org: "Cloud Services",
-				approval: bySeller, encap: qinq, keys: guideKey(), reuse: true, region: "us-sv",
+				approval: bySeller, encap: qinq, keys: guideKey(), region: "us-sv",
 				about: "Sample 2 of the guide: Dot1q to QinQ"},
 			{id: "2a73af1a-3c74-47ac-b778-6bf455d1174e", name: "Cloud Storage Dot1q", org: "Cloud Services",
-				approval: bySeller, encap: dot1q, keys: guideKey(), reuse: true,
+				approval: bySeller, encap: dot1q, keys: guideKey(),
 				about: "Sample 3 of the guide: QinQ to Dot1q"},
 			{id: "32b7273f-7e7a-43d0-859e-81a7fd3b9609", name: "Cloud Storage QinQ", org: "Cloud Services",
-				approval: bySeller, encap: qinq, keys: guideKey(), reuse: true, region: "us-sv",
+				approval: bySeller, encap: qinq, keys: guideKey(), region: "us-sv",
 				about: "Sample 4 of the guide: QinQ to QinQ"},
 			{id: "c10f0000-0000-4000-8000-000000000005", name: "Cloud Direct", org: "Cloud Services",
-				approval: byAPI, encap: dot1q, keys: guideKey(), reuse: true,
+				approval: byAPI, encap: dot1q, keys: guideKey(),
 				about: "Integrated: approved by the provider's own API, no consent to a delete"},
 			{id: "c10f0000-0000-4000-8000-000000000006", name: "Cloud Peering", org: "Cloud Services",
-				approval: bySeller, encap: qinq, keys: guideKey(), reuse: true,
+				approval: bySeller, encap: qinq, keys: guideKey(),
 				namedTags: []string{"Private", "Microsoft", "Manual"},
 				about:     "Named tags; Manual needs the Z-side C-tags"},
 			{id: "c10f0000-0000-4000-8000-000000000007", name: "Cloud Express", org: "Cloud Services",
-				approval: bySeller, encap: dot1q, keySpeed: true,
+				approval: bySeller, encap: dot1q, keySpeed: true, once: true,
 				keys:  map[string]int{"express-50": 50, "express-200": 200, "express-1000": 1000},
 				about: "The key names the speed and is used by one circuit (or pair) at a time"},
 			{id: "c10f0000-0000-4000-8000-000000000008", name: "Cloud Open", org: "Cloud Services",

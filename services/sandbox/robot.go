@@ -125,29 +125,35 @@ func (x *Exchange) wakeRobot(c *circuit, now time.Time) {
 	x.later(c, now.Add(r.After), func(at time.Time) {
 		if r, ok := x.robotFor(c); ok {
 			// A robot that finds no port leaves the request pending, as a person would.
-			_ = x.decideInPortal(c, r.Action, r.Comment, at, robotUser())
+			_ = x.decideInPortal(c, verdict{r.Action, r.Comment, robotUser()}, at)
 		}
 	})
 }
 
-// decideInPortal is a decision of the seller that needs no landing: the portal
-// chooses one.
-func (x *Exchange) decideInPortal(c *circuit, action, comment string, now time.Time, by user) error {
-	if action == "reject" {
-		return x.reject(c, comment, now, by)
+// verdict is a decision of a seller.
+type verdict struct {
+	action  string // approve or reject
+	comment string
+	by      user
+}
+
+// decideInPortal is a verdict that names no landing: the portal chooses one.
+func (x *Exchange) decideInPortal(c *circuit, v verdict, now time.Time) error {
+	if v.action == "reject" {
+		return x.reject(c, v.comment, now, v.by)
 	}
 	switch c.pending() {
 	case "create":
 		if err := c.landOn(c.seller, func(p *port) bool { return !p.managed }); err != nil {
 			return err
 		}
-		c.updatedBy = by
-		x.provision(c, now, by.login, "approved")
+		c.updatedBy = v.by
+		x.provision(c, now, v.by.login, "approved")
 		return nil
 	case "delete":
-		return x.consent(c, now, by)
+		return x.consent(c, now, v.by)
 	case "change":
-		return x.agreeSpeed(c, now, by)
+		return x.agreeSpeed(c, now, v.by)
 	}
 	return errNotPending
 }

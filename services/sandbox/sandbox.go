@@ -25,12 +25,11 @@ package sandbox
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
-
-	"encoding/binary"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -150,7 +149,7 @@ func (x *Exchange) lock() time.Time {
 	x.mu.Lock()
 	now := time.Now()
 	for len(x.agenda) > 0 && !x.agenda[0].at.After(now) {
-		e := heap.Pop(&x.agenda).(entry)
+		e, _ := heap.Pop(&x.agenda).(entry) // the agenda holds nothing else
 		e.do(e.at)
 	}
 	return now
@@ -198,7 +197,14 @@ func (a agenda) Less(i, j int) bool {
 	return a[i].seq < a[j].seq
 }
 func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(e any)   { *a = append(*a, e.(entry)) }
+
+// Push is for package heap.
+func (a *agenda) Push(v any) {
+	e, _ := v.(entry) // only later pushes, and pushes entries
+	*a = append(*a, e)
+}
+
+// Pop is for package heap.
 func (a *agenda) Pop() any {
 	last := len(*a) - 1
 	e := (*a)[last]

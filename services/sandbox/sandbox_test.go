@@ -139,7 +139,7 @@ func (s *site) login(who string) string {
 	s.t.Helper()
 	r := s.post("", "/oauth2/v1/token", object{"grant_type": "client_credentials",
 		"client_id": who + "-client", "client_secret": who + "-secret"})
-	return r.want(http.StatusOK).object()["access_token"].(string)
+	return r.want(http.StatusOK).text("access_token")
 }
 
 // reply is an answer, read whole.
@@ -151,10 +151,15 @@ type reply struct {
 	body   []byte
 }
 
-// try sends a request; body may be nil, text or anything that is JSON.
-func (s *site) try(ctx context.Context, token, method, path string, body any) (*reply, error) {
+// ask is a request; its body may be nil, text or anything that is JSON.
+type ask struct {
+	token, method, path string
+	body                any
+}
+
+func (s *site) try(ctx context.Context, a ask) (*reply, error) {
 	var r io.Reader
-	switch b := body.(type) {
+	switch b := a.body.(type) {
 	case nil:
 	case string:
 		r = strings.NewReader(b)
@@ -165,12 +170,12 @@ func (s *site) try(ctx context.Context, token, method, path string, body any) (*
 		}
 		r = strings.NewReader(string(text))
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://exchange"+path, r)
+	req, err := http.NewRequestWithContext(ctx, a.method, "http://exchange"+a.path, r)
 	if err != nil {
 		return nil, err
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -180,12 +185,12 @@ func (s *site) try(ctx context.Context, token, method, path string, body any) (*
 	if cerr := resp.Body.Close(); err == nil {
 		err = cerr
 	}
-	return &reply{s.t, method + " " + path, resp.StatusCode, resp.Header, b}, err
+	return &reply{s.t, a.method + " " + a.path, resp.StatusCode, resp.Header, b}, err
 }
 
 func (s *site) do(token, method, path string, body any) *reply {
 	s.t.Helper()
-	r, err := s.try(s.t.Context(), token, method, path, body)
+	r, err := s.try(s.t.Context(), ask{token, method, path, body})
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -224,6 +229,16 @@ func (r *reply) object() object {
 	return o
 }
 
+// text is a field that must be there and be text.
+func (r *reply) text(field string) string {
+	r.t.Helper()
+	s, ok := r.object()[field].(string)
+	if !ok {
+		r.t.Fatalf("%s: no text %q in %s", r.what, field, r.body)
+	}
+	return s
+}
+
 func (r *reply) array() []object {
 	r.t.Helper()
 	var a []object
@@ -243,7 +258,7 @@ func single() object {
 // create orders and returns the primary's id.
 func (s *site) create(body object) string {
 	s.t.Helper()
-	return s.post(s.acme, connections, body).want(http.StatusOK).object()["primaryConnectionId"].(string)
+	return s.post(s.acme, connections, body).want(http.StatusOK).text("primaryConnectionId")
 }
 
 func (s *site) approve(id string, sTag int) {
@@ -254,6 +269,6 @@ func (s *site) approve(id string, sTag int) {
 // state is what the exchange shows of a circuit.
 func (s *site) state(id string) string {
 	s.t.Helper()
-	o := s.get(s.acme, connections+"/"+id).want(http.StatusOK).object()
-	return o["status"].(string) + "/" + o["providerStatus"].(string)
+	r := s.get(s.acme, connections+"/"+id).want(http.StatusOK)
+	return r.text("status") + "/" + r.text("providerStatus")
 }
