@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"patchbay.io/pkg/account"
 )
@@ -36,6 +37,8 @@ type Config struct {
 	// Getenv reads credentials; nil means os.Getenv.
 	Getenv func(string) string
 	Log    zerolog.Logger
+	// TracerProvider makes the spans of requests; nil means OpenTelemetry's global one.
+	TracerProvider trace.TracerProvider
 	// CacheFor is how long ports and profiles are kept; default 1 minute.
 	CacheFor time.Duration
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"patchbay.io/pkg/event"
 )
@@ -63,6 +64,9 @@ type Config struct {
 	MaxBytes int64
 	// Log gets a line per message handled.
 	Log zerolog.Logger
+	// TracerProvider makes the spans; default OpenTelemetry's global one. Services that share
+	// a process give their own, so that each goes by its own name.
+	TracerProvider trace.TracerProvider
 	// Probe, if set, is called before and after each effect; tests crash there.
 	Probe func(point string)
 }

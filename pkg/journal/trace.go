@@ -18,9 +18,17 @@ import (
 	"patchbay.io/pkg/event"
 )
 
-// scope names this package in traces and metrics. Tracers are looked up at each use: one
-// kept in a variable stays bound to the first provider it meets.
+// scope names this package in traces and metrics.
 const scope = "patchbay.io/pkg/journal"
+
+// tracer is looked up at each use: one kept in a variable stays bound to the first
+// provider it meets.
+func (j *Journal) tracer() trace.Tracer {
+	if p := j.cfg.TracerProvider; p != nil {
+		return p.Tracer(scope)
+	}
+	return otel.Tracer(scope)
+}
 
 // carrier reads and writes trace headers: lower case when written, any case when read.
 type carrier nats.Header
@@ -80,7 +88,7 @@ func (j *Journal) startSend(ctx context.Context, f *event.Fact) (context.Context
 		}
 		ctx = trace.ContextWithRemoteSpanContext(ctx, origin)
 	}
-	ctx, span := otel.Tracer(scope).Start(ctx, "send "+template(f.Entity.Noun), opts...)
+	ctx, span := j.tracer().Start(ctx, "send "+template(f.Entity.Noun), opts...)
 	if f.Origin.TraceParent == "" {
 		f.Origin = OriginOf(ctx)
 	}
@@ -118,7 +126,7 @@ func (j *Journal) startProcess(ctx context.Context, c Consumer, msg jetstream.Ms
 	if origin.IsValid() && hop.IsValid() && origin.TraceID() != hop.TraceID() {
 		links = append(links, trace.Link{SpanContext: origin})
 	}
-	return otel.Tracer(scope).Start(ctx, "process "+template(noun), append(opts, trace.WithLinks(links...))...)
+	return j.tracer().Start(ctx, "process "+template(noun), append(opts, trace.WithLinks(links...))...)
 }
 
 func template(n event.Noun) string { return event.Root + "." + string(n) + ".{fact}.{id}" }
