@@ -29,7 +29,7 @@ type value struct {
 	node *yaml.Node
 	path string
 	line int
-	mute bool // below credentials: nothing of it may be shown
+	mute bool // its keys must not be shown, since one may be a misplaced secret
 }
 
 // document returns the only document of data.
@@ -139,14 +139,12 @@ func (w *walker) object(v value, keys ...string) (map[string]value, bool) {
 			key.path = v.join(name)
 			w.fail(key, "is there twice, first on line %d", earlier.line)
 		default:
-			field := at(pair[1], v.join(name))
-			field.mute = v.mute
-			fields[name] = field
+			fields[name] = at(pair[1], v.join(name))
 		}
 	}
 	for _, name := range keys {
 		if _, ok := fields[name]; !ok {
-			fields[name] = value{path: v.join(name), line: v.line, mute: v.mute}
+			fields[name] = value{path: v.join(name), line: v.line}
 		}
 	}
 	return fields, true
