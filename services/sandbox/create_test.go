@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"patchbay.io/services/sandbox"
 )
@@ -189,6 +190,7 @@ func TestTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, sandbox.Config{})
 		s.post(s.acme, connections, strings.Repeat(" ", 1<<20+1)).want(http.StatusRequestEntityTooLarge)
+		time.Sleep(time.Second)
 	})
 }
 
