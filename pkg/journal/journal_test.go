@@ -1,0 +1,355 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"patchbay.io/pkg/embedded"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/testenv"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+func TestMain(m *testing.M) {
+	embedded.KeepTime()
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
+
+func order(id string) event.Entity { return event.Entity{Noun: event.Order, ID: id} }
+
+func fact(id, name string) event.Fact {
+	return event.Fact{
+		Entity: order(id), Name: name, By: "test", Order: id,
+		Data: &patchbayv1.Order{Id: id, Fact: name},
+	}
+}
+
+func mustAppend(t *testing.T, j *journal.Journal, after journal.Record, f event.Fact) journal.Record {
+	t.Helper()
+	r, err := j.Append(t.Context(), after, f)
+	if err != nil {
+		t.Fatalf("append %s: %v", f.Subject(), err)
+	}
+	return r
+}
+
+func TestAppend(t *testing.T) {
+	j := testenv.Journal(t)
+	none, err := j.Last(t.Context(), order("o-1"))
+	if err != nil || !none.None() {
+		t.Fatalf("Last of nothing = %v, %v; want none", none, err)
+	}
+	first := mustAppend(t, j, none, fact("o-1", "accepted"))
+	second := mustAppend(t, j, first, fact("o-1", "placing"))
+
+	if _, err := j.Append(t.Context(), first, fact("o-1", "placing")); !errors.Is(err, journal.ErrLost) {
+		t.Errorf("append after an old fact = %v, want ErrLost", err)
+	}
+	if _, err := j.Append(t.Context(), none, fact("o-1", "accepted")); !errors.Is(err, journal.ErrLost) {
+		t.Errorf("second first fact = %v, want ErrLost", err)
+	}
+	mustAppend(t, j, none, fact("o-2", "accepted")) // another entity is not in the way
+
+	last, err := j.Last(t.Context(), order("o-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Seq != second.Seq || last.Number() != 2 || last.Event.ID() != second.Event.ID() {
+		t.Errorf("last = seq %d number %d, want seq %d number 2", last.Seq, last.Number(), second.Seq)
+	}
+	if last.Stamp.IsZero() {
+		t.Error("a record that was read has no server stamp")
+	}
+	var o patchbayv1.Order
+	if err := last.Into(&o); err != nil || o.GetFact() != "placing" {
+		t.Errorf("data = %v, %v; want fact placing", &o, err)
+	}
+}
+
+// Many writers that all read the same last fact: one wins each round.
+func TestOneWriterWins(t *testing.T) {
+	j := testenv.Journal(t)
+	var last journal.Record
+	for round := range 20 {
+		var won atomic.Int32
+		var next journal.Record
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				r, err := j.Append(t.Context(), last, fact("o-1", fmt.Sprintf("round%d", round)))
+				switch {
+				case err == nil:
+					won.Add(1)
+					mu.Lock()
+					next = r
+					mu.Unlock()
+				case !errors.Is(err, journal.ErrLost):
+					t.Errorf("append: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			t.Fatalf("round %d: %d writers won, want 1", round, won.Load())
+		}
+		last = next
+	}
+	n := uint64(0)
+	err := j.History(t.Context(), []string{order("o-1").Filter()}, func(r journal.Record) error {
+		n++
+		if r.Number() != n {
+			t.Errorf("fact %d has sequence %d", n, r.Number())
+		}
+		return nil
+	})
+	if err != nil || n != 20 {
+		t.Errorf("history has %d facts, %v; want 20", n, err)
+	}
+}
+
+// The outcomes a handler can choose, and that each is chosen once.
+func TestConsume(t *testing.T) {
+	j := testenv.Journal(t)
+	for _, id := range []string{"ok", "again", "later", "dead"} {
+		mustAppend(t, j, journal.Record{}, fact(id, "accepted"))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	seen := map[string]int{}
+	settled := make(chan string, 10)
+	done := make(chan error, 1)
+	go func() {
+		done <- j.Consume(ctx, journal.Consumer{Durable: "t", Stream: journal.Facts, Filters: []string{"patchbay.order.>"}},
+			func(_ context.Context, r journal.Record) error {
+				id := r.Entity().ID
+				mu.Lock()
+				seen[id]++
+				n := seen[id]
+				mu.Unlock()
+				switch {
+				case id == "again" && n == 1:
+					return errors.New("not yet")
+				case id == "later" && n == 1:
+					return journal.Later(10*time.Millisecond, errors.New("busy"))
+				case id == "dead":
+					defer func() { settled <- id }()
+					return journal.Permanent(errors.New("no use"))
+				}
+				settled <- id
+				return nil
+			})
+	}()
+	for range 4 {
+		select {
+		case <-settled:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("not all settled: %v", seen)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Consume = %v, want nil after a stop", err)
+	}
+	for id, want := range map[string]int{"ok": 1, "again": 2, "later": 2, "dead": 1} {
+		if seen[id] != want {
+			t.Errorf("%s was delivered %d times, want %d", id, seen[id], want)
+		}
+	}
+	dead, err := j.Dead(t.Context())
+	if err != nil || len(dead) != 1 || dead[0].Cause != "no use" || dead[0].Subject != "patchbay.order.accepted.dead" {
+		t.Fatalf("dead letters = %+v, %v; want one with its cause", dead, err)
+	}
+}
+
+// A message that is no CloudEvent is set aside, and does not stop the next.
+func TestUndecodableIntent(t *testing.T) {
+	n := testenv.StartNATS(t)
+	j := n.Open(t, journal.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	publishRaw(t, n.URL, "patchbay.intent.create", "{}")
+	e, err := fact("o-1", "accepted").Event(1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Submit(ctx, "patchbay.intent.create", e); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- j.Consume(ctx, journal.Consumer{Durable: "i", Stream: journal.Intents, Filters: []string{event.IntentSubjects}},
+			func(_ context.Context, r journal.Record) error {
+				got <- r.Event.ID()
+				return nil
+			})
+	}()
+	select {
+	case id := <-got:
+		if id != e.ID() {
+			t.Errorf("handled %q, want %q", id, e.ID())
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the good intent was not handled")
+	}
+	deadline := time.After(20 * time.Second)
+	for {
+		dead, err := j.Dead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(dead) == 1 {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatal("the undecodable intent is not in DEADLETTERS")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Days pass in a bubble: a timer is never early, and arming again replaces it.
+func TestTimers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Stop()
+		j, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		start := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		got := make(chan journal.Record, 10)
+		done := make(chan error, 1)
+		go func() {
+			done <- j.Consume(ctx, journal.Consumer{Durable: "due", Stream: journal.Timers, Filters: []string{journal.Due(event.Order)}},
+				func(_ context.Context, r journal.Record) error {
+					got <- r
+					return nil
+				})
+		}()
+		for _, at := range []time.Duration{time.Hour, 25 * time.Hour} {
+			if err := j.Arm(t.Context(), order("o-1"), "attempt", start.Add(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := <-got
+		late := r.Stamp.Sub(start.Add(25 * time.Hour))
+		if late < 0 || late > 500*time.Millisecond || r.Entity() != order("o-1") {
+			t.Errorf("due %v after its time for %v; want 0 to 500ms for order/o-1", late, r.Entity())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(got) != 0 {
+			t.Errorf("the replaced timer fired too")
+		}
+	})
+}
+
+func TestFollowAndEach(t *testing.T) {
+	j := testenv.Journal(t)
+	a := mustAppend(t, j, journal.Record{}, fact("a", "accepted"))
+	mustAppend(t, j, a, fact("a", "placing"))
+	mustAppend(t, j, journal.Record{}, fact("b", "accepted"))
+
+	last := map[string]string{}
+	if err := j.Each(t.Context(), []string{"patchbay.order.>"}, func(r journal.Record) error {
+		last[r.Entity().ID] = r.Subject
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if last["a"] != "patchbay.order.placing.a" || last["b"] != "patchbay.order.accepted.b" || len(last) != 2 {
+		t.Errorf("Each = %v, want the last fact of each", last)
+	}
+
+	stop := errors.New("enough")
+	var got []string
+	err := j.Follow(t.Context(), journal.From{}, []string{"patchbay.order.>"}, func(r journal.Record) error {
+		got = append(got, r.Subject)
+		if r.Pending == 0 {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) || len(got) != 3 {
+		t.Errorf("Follow = %v after %v, want %v after three facts", err, got, stop)
+	}
+}
+
+func TestAsk(t *testing.T) {
+	j := testenv.Journal(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- j.Serve(ctx, "echo", func(_ context.Context, b []byte) ([]byte, error) {
+			if len(b) == 0 {
+				return nil, errors.New("nothing to say")
+			}
+			return b, nil
+		})
+	}()
+	var err error
+	var got []byte
+	for range 50 { // the subscription may take a moment
+		if got, err = j.Ask(t.Context(), "echo", []byte("x")); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil || string(got) != "x" {
+		t.Errorf("Ask = %q, %v; want x", got, err)
+	}
+	if _, err := j.Ask(t.Context(), "echo", nil); err == nil || err.Error() != "ask echo: nothing to say" {
+		t.Errorf("Ask = %v, want the server's error", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIntentsAreDropped(t *testing.T) {
+	j := testenv.Journal(t)
+	e, err := fact("o-1", "accepted").Event(1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, err := j.Submit(t.Context(), "patchbay.intent.create", e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := j.Intent(t.Context(), seq); err != nil || r.Event.ID() != e.ID() {
+		t.Fatalf("Intent = %v, %v; want the event", r, err)
+	}
+	for range 2 { // dropping it again is no error
+		if err := j.DropIntent(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := j.Intent(t.Context(), seq); err != nil || !r.None() {
+		t.Errorf("Intent after the drop = %v, %v; want none", r, err)
+	}
+}
