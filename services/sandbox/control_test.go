@@ -1,0 +1,252 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"patchbay.io/services/sandbox"
+)
+
+func (s *site) inventory(query string) sandbox.Inventory {
+	s.t.Helper()
+	var v sandbox.Inventory
+	r := s.get("", "/sandbox/inventory?"+query).want(http.StatusOK)
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		s.t.Fatalf("inventory: %v", err)
+	}
+	return v
+}
+
+func TestInventory(t *testing.T) {
+	s := open(t, sandbox.Config{Delays: sandbox.Delays{Provision: time.Hour}})
+	id := s.create(single())
+	s.create(with(pair(), object{"authorizationKey": "xxxxxxxx"}))
+	s.approve(id, 7)
+	r := s.get("", "/sandbox/inventory").want(http.StatusOK)
+	for _, secret := range []string{"acme-secret", "cloud-password", "xxxxxxxx", s.acme} {
+		if strings.Contains(string(r.body), secret) {
+			t.Errorf("the inventory tells the secret %s", secret)
+		}
+	}
+	for query, want := range map[string]int{
+		"": 3, "connections=none": 0, "connections=open": 3, "name=one": 1, "name=John*": 2, "status=PROVISIONING": 1,
+		"tenant=Acme": 3, "tenant=globex-client": 0, "port=" + acmePort: 1, "port=" + cloudPort: 1,
+	} {
+		if got := len(s.inventory(query).Connections); got != want {
+			t.Errorf("%s: %d connections, want %d", query, got, want)
+		}
+	}
+	v := s.inventory("")
+	if len(v.Tenants) != 3 || len(v.Ports) != 8+3*2*(3+5+3) || len(v.Profiles) != 9 {
+		t.Errorf("%d tenants, %d ports, %d profiles", len(v.Tenants), len(v.Ports), len(v.Profiles))
+	}
+	i := slices.IndexFunc(v.Ports, func(p sandbox.Port) bool { return p.ID == cloudPort })
+	if got := v.Ports[i].InUse; len(got) != 1 || got[0] != (sandbox.TagInUse{STag: 7, Connection: id}) {
+		t.Errorf("in use on the seller's port: %v", got)
+	}
+	var c sandbox.Connection
+	if err := json.Unmarshal(s.get("", "/sandbox/connections/"+id).want(http.StatusOK).body, &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.ID != id || len(c.History) != 2 || c.History[1].By != "grace.hall" {
+		t.Errorf("%+v, want two steps, the second by the seller", c)
+	}
+	s.get("", "/sandbox/connections/nonsense").want(http.StatusNotFound)
+}
+
+func TestCalls(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	id := s.create(single())
+	s.get(s.acme, connections+"/"+id)
+	s.get(s.globex, connections+"/"+id)
+	s.get(s.acme, connections+"/validateAuthorizationKey?authorizationKey=canary")
+	s.post(s.acme, connections, pair()).want(http.StatusOK)
+	r := s.get("", "/sandbox/calls").want(http.StatusOK)
+	var got sandbox.CallReport
+	if err := json.Unmarshal(r.body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Total != 5 || got.Created != 2 || len(got.Recent) != 5 || len(got.Endpoints) != 4 {
+		t.Errorf("%s, want five calls at four endpoints or tenants", r.body)
+	}
+	i := slices.IndexFunc(got.Endpoints, func(c sandbox.CallCount) bool { return c.Endpoint == "POST "+connections })
+	if c := got.Endpoints[i]; c.Tenant != "Acme" || c.Calls != 2 || c.Created != 2 || c.Circuits != 3 || c.Answers["200"] != 2 {
+		t.Errorf("%+v, want two creates of three circuits", c)
+	}
+	if strings.Contains(string(r.body), "canary") {
+		t.Error("calls tell an authorization key")
+	}
+	s.do("", http.MethodDelete, "/sandbox/calls", nil).want(http.StatusNoContent)
+	if got := s.Calls(); got.Total != 0 || len(got.Recent) != 0 {
+		t.Errorf("%+v after a reset", got)
+	}
+	for range 1100 {
+		s.get("", "/nothing")
+	}
+	if got := s.Calls(); got.Total != 1100 || len(got.Recent) != 1000 || got.Recent[999].At.Before(got.Recent[0].At) {
+		t.Errorf("%d calls, %d remembered, want the last 1000 of 1100 in order", got.Total, len(got.Recent))
+	}
+}
+
+func TestDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, sandbox.Config{})
+		r := s.get("", "/sandbox/delays").want(http.StatusOK)
+		if got, want := strings.TrimSpace(string(r.body)), `{"provision":"2s","deprovision":"2s","visible":"0s","answer":"0s"}`; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		s.do("", http.MethodPut, "/sandbox/delays", object{"answer": "1500ms"}).want(http.StatusOK)
+		if got := s.Delays(); got.Answer != 1500*time.Millisecond || got.Provision != 2*time.Second {
+			t.Errorf("%+v, want only the answer changed", got)
+		}
+		start := time.Now()
+		s.create(single())
+		if took := time.Since(start); took != 1500*time.Millisecond {
+			t.Errorf("answered after %v", took)
+		}
+		for _, bad := range []object{{"provision": "soon"}, {"provision": "-1s"}, {"provison": "1s"}, {"answer": 5}} {
+			s.do("", http.MethodPut, "/sandbox/delays", bad).want(http.StatusBadRequest)
+		}
+	})
+}
+
+func TestControlFaults(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	fault := object{"kind": "throttle", "retryAfter": "7s", "match": object{"method": "POST", "path": connections}, "times": 2}
+	id := s.post("", "/sandbox/faults", fault).want(http.StatusCreated).text("id")
+	if got := s.post(s.acme, connections, single()).want(http.StatusTooManyRequests).header.Get("Retry-After"); got != "7" {
+		t.Errorf("Retry-After %q, want 7", got)
+	}
+	got := s.get("", "/sandbox/faults").want(http.StatusOK).array()[0]
+	if got["applied"] != 1.0 || got["retryAfter"] != "7s" || got["id"] != id {
+		t.Errorf("%v, want applied once", got)
+	}
+	s.do("", http.MethodDelete, "/sandbox/faults?id=other", nil).want(http.StatusNoContent)
+	s.post(s.acme, connections, single()).want(http.StatusTooManyRequests)
+	s.post("", "/sandbox/faults", fault).want(http.StatusCreated)
+	s.do("", http.MethodDelete, "/sandbox/faults", nil).want(http.StatusNoContent)
+	s.post(s.acme, connections, single()).want(http.StatusOK)
+	for _, bad := range []any{object{"kind": "x"}, object{"kind": "throttle", "tmies": 1}, "{", object{"kind": "slow", "delay": "x"}} {
+		s.post("", "/sandbox/faults", bad).want(http.StatusBadRequest).object()
+	}
+}
+
+func TestEdits(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	s.SetDelays(sandbox.Delays{})
+	id := s.create(single())
+	edit := func(status int, e object) {
+		t.Helper()
+		s.post("", "/sandbox/edits", with(object{"connection": id}, e)).want(status)
+	}
+	see := func(field string, want any) {
+		t.Helper()
+		if got := s.get(s.acme, connections+"/"+id).want(http.StatusOK).object()[field]; got != want {
+			t.Errorf("%s is %v, want %v", field, got, want)
+		}
+	}
+	edit(http.StatusNoContent, object{"kind": "rename", "name": "by hand"})
+	see("name", "by hand")
+	see("lastUpdatedBy", "portal")
+	edit(http.StatusNoContent, object{"kind": "speed", "speedMbps": 700})
+	see("speed", 700.0)
+	edit(http.StatusNoContent, object{"kind": "status", "providerStatus": "LOST IN SPACE"})
+	see("providerStatus", "LOST IN SPACE")
+	see("status", "PENDING_APPROVAL")
+	edit(http.StatusNoContent, object{"kind": "approve"})
+	see("status", "PROVISIONED")
+	see("zSidePortUUID", cloudPort)
+	edit(http.StatusNoContent, object{"kind": "delete"})
+	see("status", "PENDING_DELETE")
+	edit(http.StatusNoContent, object{"kind": "reject", "comment": "pay first"})
+	see("rejectComment", "pay first")
+	edit(http.StatusBadRequest, object{"kind": "approve"})
+	edit(http.StatusBadRequest, object{"kind": "dance"})
+	edit(http.StatusBadRequest, object{"kind": "rename"})
+	edit(http.StatusBadRequest, object{"kind": "speed"})
+	edit(http.StatusBadRequest, object{"kind": "status"})
+	edit(http.StatusBadRequest, object{"kind": "rename", "connection": "x"})
+	edit(http.StatusNoContent, object{"kind": "vanish"})
+	s.get(s.acme, connections+"/"+id).want(http.StatusBadRequest)
+	if got := len(s.list(s.cloud, "/ecx/v3/l2/seller/connections")); got != 0 {
+		t.Errorf("the seller still sees %d", got)
+	}
+
+	id = s.create(single()) // the VLAN of what vanished is free
+	edit(http.StatusNoContent, object{"kind": "status", "status": "DELETED"})
+	see("status", "DELETED")
+	edit(http.StatusBadRequest, object{"kind": "status", "status": "PROVISIONED"})
+	s.create(single()) // and that of what was forced to end
+}
+
+func TestEditKeysAndTokens(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	body := with(pair(), object{"authorizationKey": "canary-7"})
+	s.post(s.acme, connections, body).want(http.StatusBadRequest)
+	s.post("", "/sandbox/edits", object{"kind": "key", "profile": dot1qProfile, "key": "canary-7"}).want(http.StatusNoContent)
+	s.post(s.acme, connections, body).want(http.StatusOK)
+	s.post("", "/sandbox/edits", object{"kind": "key", "profile": "x", "key": "y"}).want(http.StatusBadRequest)
+	s.post("", "/sandbox/edits", object{"kind": "unlock", "client": "x"}).want(http.StatusBadRequest)
+	s.post("", "/sandbox/edits", object{"kind": "expire-tokens", "client": "acme-client"}).want(http.StatusNoContent)
+	s.get(s.acme, "/ecx/v3/port/userport").want(http.StatusUnauthorized)
+	s.get(s.cloud, "/ecx/v3/port/userport").want(http.StatusOK)
+}
+
+func TestRobot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, sandbox.Config{Delays: sandbox.Delays{Provision: time.Second, Deprovision: time.Second}})
+		early := s.create(single())
+		put := func(status int, robot object) {
+			t.Helper()
+			s.do("", http.MethodPut, "/sandbox/robots", robot).want(status)
+		}
+		is := func(id, want, why string) {
+			t.Helper()
+			if got := s.state(id); got != want {
+				t.Errorf("state %s, want %s: %s", got, want, why)
+			}
+		}
+		put(http.StatusOK, object{"profile": "*", "action": "approve", "after": "5s", "on": []string{"create", "delete", "change"}})
+		put(http.StatusOK, object{"profile": dot1qProfile, "action": "reject", "after": "1s", "comment": "no"})
+		late := s.create(pair())
+		time.Sleep(time.Second)
+		is(late, "REJECTED/NOT_AVAILABLE", "the profile's own robot")
+		time.Sleep(5 * time.Second)
+		is(early, "PROVISIONED/AVAILABLE", "what was pending before is decided too")
+		s.patch(s.acme, early, "update", object{"speed": 100, "speedUnit": "MB"}).want(http.StatusOK)
+		time.Sleep(6 * time.Second)
+		if got := s.get(s.acme, connections+"/"+early).object()["speed"]; got != 100.0 {
+			t.Errorf("speed %v, want the change approved", got)
+		}
+		s.do(s.acme, http.MethodDelete, connections+"/"+early, nil).want(http.StatusOK)
+		time.Sleep(5 * time.Second)
+		is(early, "DEPROVISIONING/AVAILABLE", "the robot consents to deletes")
+		if got := len(s.Robots()); got != 2 {
+			t.Errorf("%d robots, want 2", got)
+		}
+		put(http.StatusOK, object{"profile": "*", "action": "silent"})
+		quiet := s.create(with(single(), object{"primaryVlanSTag": 200}))
+		time.Sleep(time.Hour)
+		s.acme = s.login("acme")
+		is(quiet, "PENDING_APPROVAL/NOT_AVAILABLE", "the robot is gone")
+		put(http.StatusBadRequest, object{"profile": "x", "action": "approve"})
+		put(http.StatusBadRequest, object{"profile": "*", "action": "ponder"})
+		put(http.StatusBadRequest, object{"profile": "*", "action": "approve", "on": []string{"sunday"}})
+		if got := len(s.get("", "/sandbox/robots").want(http.StatusOK).array()); got != 1 {
+			t.Errorf("%d robots, want 1", got)
+		}
+	})
+}
+
+func TestSeed(t *testing.T) {
+	one, two, other := open(t, sandbox.Config{Seed: 7}), open(t, sandbox.Config{Seed: 7}), open(t, sandbox.Config{Seed: 8})
+	a, b, c := one.create(single()), two.create(single()), other.create(single())
+	if a != b || a == c {
+		t.Errorf("ids %s, %s with one seed, %s with another", a, b, c)
+	}
+}
