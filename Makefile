@@ -7,7 +7,7 @@ SEED    ?= 0
 
 # Packages whose tests run real servers, and packages whose tests keep golden files.
 REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' work | awk '/pkg\/testenv/ {print $$1}')
-GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
+GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 
 .PHONY: help build test test-real cover bench golden sim lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
