@@ -57,7 +57,7 @@ var mayImport = map[string]string{
 	"pkg/hold":         schema + "pkg/event pkg/journal",
 	"pkg/view":         words + "pkg/telemetry pkg/exchange pkg/journal",
 	"pkg/embedded":     "",
-	"pkg/service":      wires,
+	"pkg/service":      wires + "pkg/exchange/ecx",
 	"pkg/testenv":      anything + "pkg/embedded",
 
 	// Who decides. They meet only in the journal.
@@ -100,7 +100,7 @@ var owner = map[string]string{
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
 	"github.com/spf13/":                    "cmd/patchbay",
 	"go.opentelemetry.io/contrib/":         "pkg/telemetry",
-	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/ecx pkg/journal pkg/telemetry pkg/view services/statuswatcher",
+	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/ecx pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
 	"go.opentelemetry.io/otel/sdk":         "pkg/telemetry",
 	"go.yaml.in/yaml/":                     "pkg/account",
