@@ -1,0 +1,317 @@
+package ecx
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/status"
+)
+
+// createBody is the body of POST /l2/connections, as the guide names its fields. A pair
+// is one body. What is absent is left out, the metro alone is then empty.
+type createBody struct {
+	PrimaryName            string   `json:"primaryName"`
+	ProfileUUID            string   `json:"profileUUID,omitempty"`
+	Speed                  int32    `json:"speed,omitempty"`
+	SpeedUnit              string   `json:"speedUnit,omitempty"`
+	Notifications          []string `json:"notifications"`
+	PurchaseOrderNumber    string   `json:"purchaseOrderNumber,omitempty"`
+	AuthorizationKey       string   `json:"authorizationKey,omitempty"`
+	NamedTag               string   `json:"namedTag,omitempty"`
+	SellerMetroCode        *string  `json:"sellerMetroCode,omitempty"`
+	SellerRegion           string   `json:"sellerRegion,omitempty"`
+	PrimaryPortUUID        string   `json:"primaryPortUUID,omitempty"`
+	PrimaryVlanSTag        int32    `json:"primaryVlanSTag,omitempty"`
+	PrimaryVlanCTag        int32    `json:"primaryVlanCTag,omitempty"`
+	PrimaryZSidePortUUID   string   `json:"primaryZSidePortUUID,omitempty"`
+	PrimaryZSideVlanSTag   int32    `json:"primaryZSideVlanSTag,omitempty"`
+	PrimaryZSideVlanCTag   int32    `json:"primaryZSideVlanCTag,omitempty"`
+	SecondaryName          string   `json:"secondaryName,omitempty"`
+	SecondaryPortUUID      string   `json:"secondaryPortUUID,omitempty"`
+	SecondaryVlanSTag      int32    `json:"secondaryVlanSTag,omitempty"`
+	SecondaryVlanCTag      int32    `json:"secondaryVlanCTag,omitempty"`
+	SecondaryZSidePortUUID string   `json:"secondaryZSidePortUUID,omitempty"`
+	SecondaryZSideVlanSTag int32    `json:"secondaryZSideVlanSTag,omitempty"`
+	SecondaryZSideVlanCTag int32    `json:"secondaryZSideVlanCTag,omitempty"`
+	SecondaryAuthorization string   `json:"secondaryAuthorizationKey,omitempty"`
+	SecondarySellerMetro   string   `json:"secondarySellerMetroCode,omitempty"`
+	SecondarySellerRegion  string   `json:"secondarySellerRegion,omitempty"`
+}
+
+// newCreateBody writes one leg or a pair. A secondary leg that is placed alone goes out
+// as a circuit of its own; the exchange does not tie it to its primary then.
+func newCreateBody(in *patchbayv1.CreateIntent, legs []leg) createBody {
+	first := legs[0]
+	b := createBody{
+		PrimaryName: first.name, ProfileUUID: first.z.GetProfileId(),
+		Notifications: emails(in), PurchaseOrderNumber: in.GetPurchaseOrder(),
+		AuthorizationKey: first.z.GetAuthorizationKey(), NamedTag: namedTag(first.z.GetPeering()),
+		SellerRegion:    first.z.GetRegion(),
+		PrimaryPortUUID: first.a.GetPortId(), PrimaryVlanSTag: outer(first.a.GetTag()),
+		PrimaryVlanCTag:      inner(first.a.GetTag()),
+		PrimaryZSidePortUUID: first.z.GetPortId(), PrimaryZSideVlanSTag: outer(first.z.GetTag()),
+		PrimaryZSideVlanCTag: zInner(first),
+	}
+	b.Speed, b.SpeedUnit = speed(in.GetBandwidthMbps())
+	if b.ProfileUUID != "" {
+		metro := first.z.GetMetro()
+		b.SellerMetroCode = &metro
+	}
+	if len(legs) < 2 {
+		return b
+	}
+	second := legs[1]
+	b.SecondaryName = second.name
+	b.SecondaryPortUUID, b.SecondaryVlanSTag = second.a.GetPortId(), outer(second.a.GetTag())
+	b.SecondaryVlanCTag = inner(second.a.GetTag())
+	b.SecondaryZSidePortUUID, b.SecondaryZSideVlanSTag = second.z.GetPortId(), outer(second.z.GetTag())
+	b.SecondaryZSideVlanCTag = zInner(second)
+	b.SecondaryAuthorization = second.z.GetAuthorizationKey()
+	if second.z.GetMetro() != first.z.GetMetro() {
+		b.SecondarySellerMetro = second.z.GetMetro()
+	}
+	if second.z.GetRegion() != first.z.GetRegion() {
+		b.SecondarySellerRegion = second.z.GetRegion()
+	}
+	return b
+}
+
+// masked returns b with *** for its secrets.
+func (b createBody) masked() createBody {
+	for _, s := range []*string{&b.AuthorizationKey, &b.SecondaryAuthorization} {
+		if *s != "" {
+			*s = masked
+		}
+	}
+	return b
+}
+
+// zInner is the inner tag on the Z side: on a profile's port the buyer's wish, on a port
+// of one's own a part of the tag.
+func zInner(l leg) int32 { return cmp.Or(l.z.GetCTag(), inner(l.z.GetTag())) }
+
+// speed writes Mbit/s as the API does: GB where it comes out even.
+func speed(mbps int32) (int32, string) {
+	switch {
+	case mbps <= 0:
+		return 0, ""
+	case mbps%1000 == 0:
+		return mbps / 1000, "GB"
+	}
+	return mbps, "MB"
+}
+
+// emails are all addresses of an intent, each once. ECX does not tell kinds of news apart.
+func emails(in *patchbayv1.CreateIntent) []string {
+	list := []string{}
+	for _, n := range in.GetNotifications() {
+		for _, e := range n.GetEmails() {
+			if !slices.Contains(list, e) {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// namedTag writes PRIVATE as Private.
+func namedTag(peering string) string {
+	if peering == "" {
+		return ""
+	}
+	return strings.ToUpper(peering[:1]) + strings.ToLower(peering[1:])
+}
+
+// secretsOf lists what of an intent must not be seen.
+func secretsOf(in *patchbayv1.CreateIntent) []string {
+	var list []string
+	for _, l := range legsOf(in) {
+		list = append(list, l.a.GetServiceToken(), l.z.GetServiceToken(), l.z.GetAuthorizationKey(),
+			l.a.GetAuthorizationKey())
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+}
+
+// Together reports true: a pair is one POST.
+func (c *Client) Together() bool { return true }
+
+// Keys returns "<port>/<S-tag>.<C-tag or 0>/<name>" for each leg.
+func (c *Client) Keys(in *patchbayv1.CreateIntent) map[string]string {
+	keys := make(map[string]string)
+	for _, l := range legsOf(in) {
+		keys[l.which] = lookUpKey(l.a.GetPortId(), l.a.GetTag(), l.name)
+	}
+	return keys
+}
+
+// KeyOf returns the key of a circuit, or nothing where port, tag or name is not shown:
+// tags of secondary circuits have been seen to read as 0.
+func (c *Client) KeyOf(conn *patchbayv1.Connection) string {
+	return lookUpKey(conn.GetASide().GetPortId(), conn.GetASide().GetTag(), conn.GetName())
+}
+
+func lookUpKey(port string, t *patchbayv1.Tag, name string) string {
+	if port == "" || name == "" || outer(t) == 0 {
+		return ""
+	}
+	return port + "/" + strconv.Itoa(int(outer(t))) + "." + strconv.Itoa(int(inner(t))) + "/" + name
+}
+
+// decide makes a call that may create or decide something. It reports false if there was
+// no 2xx; the outcome then says all that is known.
+func (c *Client) decide(ctx context.Context, k call, v verb) (reply, exchange.Outcome, bool) {
+	k.decides = true
+	r, err := c.send(ctx, k)
+	if err != nil {
+		return r, unanswered(err), false
+	}
+	if !r.ok() {
+		return r, judge(r, v, k.secrets), false
+	}
+	return r, exchange.Outcome{}, true
+}
+
+// Place creates the legs of a placement with one POST.
+func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outcome {
+	legs := pick(legsOf(p.Intent), p.Legs)
+	if len(legs) == 0 {
+		return refusedHere("", "the placement has no leg")
+	}
+	k := v3Call(http.MethodPost, connections)
+	k.body, k.secrets = newCreateBody(p.Intent, legs), secretsOf(p.Intent)
+	r, out, ok := c.decide(ctx, k, toPlace)
+	if !ok {
+		return named(out, legs)
+	}
+	var names []string
+	for _, l := range legs {
+		names = append(names, l.which)
+	}
+	return placed(r, names)
+}
+
+// named says which leg of ours a refusal is about: a leg that was placed alone was the
+// request's primary.
+func named(out exchange.Outcome, legs []leg) exchange.Outcome {
+	if len(legs) == 1 {
+		out.Leg = legs[0].which
+	}
+	return out
+}
+
+// refusedHere is the outcome of a call that would be in vain. Nothing is sent.
+func refusedHere(property, message string) exchange.Outcome {
+	return exchange.Outcome{Class: exchange.Refused, Answer: "not sent", Message: message, Property: property}
+}
+
+// updateBody is the body of ?action=update.
+type updateBody struct {
+	Name      string `json:"connectionNewName,omitempty"`
+	Speed     int32  `json:"speed,omitempty"`
+	SpeedUnit string `json:"speedUnit,omitempty"`
+}
+
+// Alter changes name and speed, all that ECX can change. It refuses the rest itself.
+func (c *Client) Alter(ctx context.Context, exchangeID string, set *patchbayv1.ChangeSet) exchange.Outcome {
+	switch {
+	case set.GetTag() != nil:
+		return refusedHere("set.tag", "ECX v3 cannot change a tag")
+	case set != nil && set.TermMonths != nil:
+		return refusedHere("set.termMonths", "ECX v3 has no terms")
+	case len(set.GetNotifications()) > 0:
+		return refusedHere("set.notifications", "ECX v3 cannot change notifications")
+	}
+	b := updateBody{Name: set.GetName()}
+	b.Speed, b.SpeedUnit = speed(set.GetBandwidthMbps())
+	if b == (updateBody{}) {
+		return refusedHere("set", "nothing to change")
+	}
+	return c.command(ctx, patch(exchangeID, "update", b), exchangeID, toAlter)
+}
+
+// Remove asks for the end of a circuit. That there is none is Over.
+func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome {
+	return c.command(ctx, v3Call(http.MethodDelete, connections+"/{id}", exchangeID), exchangeID, toRemove)
+}
+
+func patch(id, action string, body any) call {
+	k := v3Call(http.MethodPatch, connections+"/{id}", id)
+	k.query, k.body = url.Values{"action": {action}}, body
+	return k
+}
+
+// command makes a deciding call on circuit id.
+func (c *Client) command(ctx context.Context, k call, id string, v verb) exchange.Outcome {
+	if !event.ValidID(id) {
+		return refusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
+	}
+	r, out, ok := c.decide(ctx, k, v)
+	if !ok {
+		return out
+	}
+	return done(r, id)
+}
+
+// Find pages through all that the account bought and keeps what bears the legs' keys.
+//
+// A circuit whose port and name fit but whose tag is not shown is looked at by itself.
+// If its tag stays hidden and it has not ended, nothing can be concluded: an error.
+func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
+	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}}
+	legs := pick(legsOf(p.Intent), p.Legs)
+	look := listing{role: exchange.Buyer, size: findSize, purpose: exchange.ForOrder, ahead: &found.Ahead}
+	err := c.list(ctx, look, func(conn *patchbayv1.Connection) error {
+		for _, l := range legs {
+			full, err := c.inFull(ctx, conn, l)
+			if err != nil {
+				return err
+			}
+			if k := c.KeyOf(full); k != "" && k == lookUpKey(l.a.GetPortId(), l.a.GetTag(), l.name) {
+				found.Circuits[l.which] = append(found.Circuits[l.which], full)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return exchange.Found{}, err
+	}
+	return found, nil
+}
+
+// inFull reads conn by itself if it may be l but does not show its tag.
+func (c *Client) inFull(ctx context.Context, conn *patchbayv1.Connection, l leg) (*patchbayv1.Connection, error) {
+	like := conn.GetName() == l.name && conn.GetASide().GetPortId() == l.a.GetPortId()
+	if !like || outer(conn.GetASide().GetTag()) != 0 || status.Status(conn.GetStatus()).Ended() {
+		return conn, nil
+	}
+	full, err := c.get(ctx, conn.GetExchangeId(), exchange.ForOrder)
+	if err != nil {
+		return nil, err
+	}
+	if outer(full.GetASide().GetTag()) == 0 && !status.Status(full.GetStatus()).Ended() {
+		return nil, fmt.Errorf("circuit %s looks like the one sought and does not show its tag", full.GetExchangeId())
+	}
+	return full, nil
+}
+
+// ahead is how far the exchange's clock is ahead of ours; 0 if it does not tell.
+func ahead(r reply) time.Duration {
+	date, err := http.ParseTime(r.header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return date.Sub(r.at)
+}
