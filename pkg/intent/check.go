@@ -170,7 +170,7 @@ func (c *checker) misplaced(path, name string, chosen []string) {
 	switch {
 	case strings.HasSuffix(path, ".aSide") && name == "cTag":
 		c.add(path+".cTag", "", "not allowed", "the A side's inner tag is tag.cTag")
-	case strings.HasSuffix(path, ".aSide"):
+	case strings.HasSuffix(path, ".aSide") && name != "tag":
 		c.add(join(path, name), "", "not allowed", "it belongs to the Z side, or to nothing")
 	case len(chosen) == 1:
 		c.add(join(path, name), "", "not allowed beside "+chosen[0], "")

@@ -62,7 +62,7 @@ func decode(noun event.Noun, kind string, data []byte) (proto.Message, *reader) 
 type reader struct {
 	root       protoreflect.MessageDescriptor
 	violations []*patchbayv1.Violation
-	spoilt     []string          // paths whose value is lost
+	spoilt     []string          // paths whose value could not be read, or was given elsewhere
 	moved      map[string]string // canonical path to the path as written
 }
 
@@ -76,11 +76,12 @@ func (r *reader) lost(path string, v *node, rule, hint string) {
 	r.spoilt = append(r.spoilt, path)
 }
 
-// explains reports whether v, found by a check of the decoded message, only follows from
-// a value that could not be read.
+// explains reports whether v, found by a check of the decoded message, only misses what
+// could not be read.
 func (r *reader) explains(v *patchbayv1.Violation) bool {
-	return slices.ContainsFunc(r.spoilt, func(path string) bool {
-		return path == v.GetField() || below(v.GetField(), path) || v.GetValue() == "" && v.GetField() == parent(path)
+	f := v.GetField()
+	return v.GetValue() == "" && slices.ContainsFunc(r.spoilt, func(path string) bool {
+		return f == path || f == parent(path) || below(f, path)
 	})
 }
 

@@ -35,6 +35,17 @@ func RawDigest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// ID returns the id of an intent that comes without its CloudEvent: a digest of what it
+// says, however it is laid out. Secrets do not count, for the id is public; so an intent
+// that differs from an earlier one in a secret alone needs an id of its own.
+func ID(data []byte) string {
+	m, violations := Decode(event.Intent, KindOf(data), data)
+	if len(violations) > 0 {
+		return RawDigest(data)
+	}
+	return Digest(replaced(m, func(string) string { return mask }))
+}
+
 // Differences returns the fields in which two messages differ, sorted by path. Either may
 // be nil, which has no fields. Give it redacted messages: secrets are compared, and shown
 // as ***.

@@ -23,24 +23,29 @@ func isSecretPath(path string) bool {
 // Redact returns a copy of m with the HMAC of each secret in its place. Facts are made of
 // redacted messages only. Redacting twice gives HMACs of HMACs.
 func Redact(m proto.Message, key secret.Key) proto.Message {
+	return replaced(m, func(s string) string { return key.HMAC(secret.Secret(s)) })
+}
+
+// replaced returns a copy of m with another text for each secret.
+func replaced(m proto.Message, by func(string) string) proto.Message {
 	out := proto.Clone(m)
-	redact(out.ProtoReflect(), key)
+	replace(out.ProtoReflect(), by)
 	return out
 }
 
-func redact(m protoreflect.Message, key secret.Key) {
+func replace(m protoreflect.Message, by func(string) string) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.IsMap():
 			// The schema has none.
 		case f.Kind() == protoreflect.MessageKind && f.IsList():
 			for i := range v.List().Len() {
-				redact(v.List().Get(i).Message(), key)
+				replace(v.List().Get(i).Message(), by)
 			}
 		case f.Kind() == protoreflect.MessageKind:
-			redact(v.Message(), key)
+			replace(v.Message(), by)
 		case secrets[f.JSONName()]:
-			m.Set(f, protoreflect.ValueOfString(key.HMAC(secret.Secret(v.String()))))
+			m.Set(f, protoreflect.ValueOfString(by(v.String())))
 		}
 		return true
 	})

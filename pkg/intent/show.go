@@ -95,7 +95,7 @@ func suggest(path, name string, d, root protoreflect.MessageDescriptor) string {
 // ours for such a field of an exchange.
 func locate(d protoreflect.MessageDescriptor, plain string) string {
 	own := ours[plain]
-	for _, want := range []string{plain, fold(own), fold(own[strings.LastIndexByte(own, '.')+1:])} {
+	for _, want := range []string{fold(own), fold(own[strings.LastIndexByte(own, '.')+1:]), plain} {
 		if want == "" {
 			continue
 		}
