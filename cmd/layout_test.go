@@ -29,7 +29,7 @@ var layers = []string{"proto", "pkg", "services", "cmd"}
 const (
 	schema   = " proto proto/patchbay/v1 "
 	words    = schema + " pkg/secret pkg/status pkg/event pkg/intent pkg/order pkg/policy pkg/account "
-	wires    = words + " pkg/telemetry pkg/exchange pkg/journal pkg/hold pkg/view "
+	wires    = words + " pkg/telemetry pkg/exchange pkg/approval pkg/journal pkg/hold pkg/view "
 	anything = wires + " pkg/exchange/ecx pkg/service "
 )
 
@@ -53,6 +53,7 @@ var mayImport = map[string]string{
 	"pkg/telemetry":    "pkg/secret",
 	"pkg/exchange":     words + "pkg/telemetry",
 	"pkg/exchange/ecx": words + "pkg/telemetry pkg/exchange",
+	"pkg/approval":     schema + "pkg/exchange pkg/intent pkg/status",
 	"pkg/journal":      words + "pkg/telemetry",
 	"pkg/hold":         schema + "pkg/event pkg/journal",
 	"pkg/view":         words + "pkg/telemetry pkg/exchange pkg/journal",
