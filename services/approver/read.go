@@ -1,0 +1,152 @@
+package approver
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/pkg/approval"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/status"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// entry is a state with where it was read.
+type entry struct {
+	state
+	// last fact of the approval; the zero Record if there is none.
+	last journal.Record
+	// connection's last fact, whose order and trace every fact of ours bears.
+	connection journal.Record
+}
+
+// fact is the next fact of a noun about the connection.
+func (e entry) fact(n event.Noun, because string, data interface {
+	proto.Message
+	GetConnectionId() string
+	GetFact() string
+}) event.Fact {
+	order := e.sight.Connection.GetOrderId()
+	if order == "" {
+		order = event.Ext(e.connection.Event, event.ExtCorrelationID)
+	}
+	return event.Fact{
+		Entity: event.Entity{Noun: n, ID: data.GetConnectionId()}, Name: data.GetFact(), Data: data,
+		By: name, Cause: because, Order: order, Exchange: e.sight.Connection.GetExchange(),
+		Origin: event.OriginOf(e.connection.Event),
+	}
+}
+
+// read returns what the journal says about the connection. Its account is empty if there
+// is no such connection, or if no seller account of ours is a party to it.
+func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (entry, error) {
+	var e entry
+	var t patchbayv1.Transition
+	var err error
+	if e.connection, err = a.last(ctx, event.Connection, id, &t); err != nil || e.connection.None() {
+		return e, err
+	}
+	var ch patchbayv1.Change
+	changed, err := a.last(ctx, event.Change, id, &ch)
+	if err != nil {
+		return e, err
+	}
+	newer := changed.Seq > e.connection.Seq
+	e.sight = approval.Latest(&t, &ch, newer)
+	e.inferred = t.GetInferred() && !newer
+	if e.account, err = a.seller(ctx, e.sight.Connection, nudge); err != nil || e.account == "" {
+		return e, err
+	}
+	w := new(patchbayv1.Approval)
+	if e.last, err = a.last(ctx, event.Approval, id, w); err != nil || e.last.None() {
+		return e, err
+	}
+	e.approval = w
+	if !open(w) && w.GetKind() == e.sight.Kind && !e.inferred {
+		e.renewed, err = a.renewed(ctx, w)
+	}
+	return e, err
+}
+
+func (a *Approver) last(ctx context.Context, n event.Noun, id string, into proto.Message) (journal.Record, error) {
+	r, err := a.rt.Journal.Last(ctx, event.Entity{Noun: n, ID: id})
+	if err != nil || r.None() {
+		return r, err
+	}
+	if err := r.Into(into); err != nil {
+		return r, journal.Permanent(fmt.Errorf("%s %s: %w", n, id, err))
+	}
+	return r, nil
+}
+
+// seller returns the account of ours that sells c; empty if none does. A sighting may
+// know it before the connection's facts do.
+func (a *Approver) seller(ctx context.Context, c *patchbayv1.Connection, nudge journal.Record) (string, error) {
+	seller := c.GetSellerAccount()
+	if seller == "" {
+		var s patchbayv1.Sighting
+		if nudge.Entity().Noun == event.Sighting {
+			if err := nudge.Into(&s); err != nil {
+				return "", journal.Permanent(err)
+			}
+		} else if _, err := a.last(ctx, event.Sighting, c.GetId(), &s); err != nil {
+			return "", err
+		}
+		if s.GetRole() == exchange.Seller {
+			seller = s.GetAccount()
+		}
+	}
+	if !a.sells(seller) {
+		return "", nil
+	}
+	return seller, nil
+}
+
+// renewed reports whether what the connection waits for now was asked for after w's
+// approval was: its last entry into the status is newer. A deletion that was rejected and
+// is asked for again reads like the first in every field.
+func (a *Approver) renewed(ctx context.Context, w *patchbayv1.Approval) (bool, error) {
+	id := w.GetConnectionId()
+	var asked, entered uint64
+	var stood string
+	var was patchbayv1.Change
+	filters := []string{
+		event.Entity{Noun: event.Connection, ID: id}.Filter(), event.Entity{Noun: event.Change, ID: id}.Filter(),
+		event.Approval.Filter(approval.Requested, id),
+	}
+	err := a.rt.Journal.History(ctx, filters, func(r journal.Record) error {
+		var t patchbayv1.Transition
+		var ch patchbayv1.Change
+		switch r.Entity().Noun {
+		case event.Approval:
+			asked = r.Seq
+		case event.Connection:
+			if err := r.Into(&t); err != nil {
+				return err
+			}
+			now := t.GetConnection().GetStatus()
+			if now == string(status.Unknown) {
+				return nil
+			}
+			if w.GetKind() != exchange.Change && now != stood {
+				entered = r.Seq
+			}
+			stood = now
+		case event.Change:
+			if err := r.Into(&ch); err != nil {
+				return err
+			}
+			another := ch.GetStatus() != was.GetStatus() || ch.GetExchangeId() != was.GetExchangeId()
+			if w.GetKind() == exchange.Change && another && ch.GetStatus() == approval.Submitted {
+				entered = r.Seq
+			}
+			proto.Reset(&was)
+			proto.Merge(&was, &ch)
+		}
+		return nil
+	})
+	return entered > asked, err
+}
