@@ -106,7 +106,11 @@ type circuit struct {
 	updatedBy, deletedBy      user
 	visible                   time.Time // when lists begin to show it
 	history                   []Step
-	moves                     int // counts commands; what was planned before the last is void
+	moves                     int       // counts commands; what was planned before the last is void
+	next                      step      // what happens by itself, and
+	due                       time.Time // when
+	gone                      bool      // vanished
+	changed                   *[]*circuit
 }
 
 type infoField struct {
@@ -145,6 +149,7 @@ func (c *circuit) innerOnZ() bool { return c.suggested != 0 }
 // note appends to c's history and marks c as updated.
 func (c *circuit) note(at time.Time, by, what string) {
 	c.updated = at
+	*c.changed = append(*c.changed, c)
 	c.history = append(c.history, Step{
 		At: at.UTC(), Status: c.status, ProviderStatus: c.providerStatus, By: by, What: what,
 	})
@@ -170,16 +175,7 @@ func (c *circuit) release() {
 func (x *Exchange) add(c *circuit, now time.Time) {
 	c.id = x.newID()
 	c.created, c.updatedBy = now, c.buyer.user
-	c.a.port.used.take(c.a.tag, c)
-	if c.z.port != nil {
-		c.z.port.used.take(c.z.tag, c)
-	}
-	x.circuits[c.id] = c
-	x.all = append(x.all, c)
-	c.buyer.bought = append(c.buyer.bought, c)
-	if c.seller != nil {
-		c.seller.sold = append(c.seller.sold, c)
-	}
+	x.enroll(c)
 	by := c.buyer.user.login
 	switch c.approval() {
 	case bySeller:
@@ -187,7 +183,7 @@ func (x *Exchange) add(c *circuit, now time.Time) {
 		x.wakeRobot(c, now)
 	case byAPI:
 		c.enter(now, words{pendingAutoApproval, notAvailable}, by, "ordered")
-		x.later(c, now.Add(x.delays.Provision), func(at time.Time) { x.approveByAPI(c, at) })
+		x.later(c, now.Add(x.delays.Provision), autoApprove)
 	default:
 		c.status, c.providerStatus = provisioning, notAvailable
 		if c.z.port == nil {
@@ -200,13 +196,28 @@ func (x *Exchange) add(c *circuit, now time.Time) {
 	}
 }
 
+// enroll makes c known, and gives it its tags unless it has ended.
+func (x *Exchange) enroll(c *circuit) {
+	c.changed = &x.changed
+	if !c.ended() {
+		c.a.port.used.take(c.a.tag, c)
+		if c.z.port != nil {
+			c.z.port.used.take(c.z.tag, c)
+		}
+	}
+	x.circuits[c.id] = c
+	x.all = append(x.all, c)
+	c.buyer.bought = append(c.buyer.bought, c)
+	if c.seller != nil {
+		c.seller.sold = append(c.seller.sold, c)
+	}
+}
+
 // provision moves c to PROVISIONING and, later, to its working state.
 func (x *Exchange) provision(c *circuit, now time.Time, by, what string) {
-	c.moves++
+	c.moveOn()
 	c.enter(now, words{provisioning, notAvailable}, by, what)
-	x.later(c, now.Add(x.delays.Provision), func(at time.Time) {
-		c.enter(at, words{provisioned, c.working()}, "exchange", "provisioned")
-	})
+	x.later(c, now.Add(x.delays.Provision), finish)
 }
 
 // working is the providerStatus of c in service.
@@ -261,16 +272,16 @@ func (x *Exchange) accept(c *circuit, z end, now time.Time, by user) {
 func (x *Exchange) reject(c *circuit, comment string, now time.Time, by user) error {
 	switch {
 	case c.status == pendingApproval:
-		c.moves++
+		c.moveOn()
 		c.rejectComment, c.updatedBy = comment, by
 		c.enter(now, words{rejected, notAvailable}, by.login, "rejected: "+comment)
 	case c.status == pendingDelete:
-		c.moves++
+		c.moveOn()
 		c.rejectComment, c.updatedBy = comment, by
 		c.deleted, c.deletedBy = time.Time{}, user{}
 		c.enter(now, words{provisioned, c.working()}, by.login, "delete rejected: "+comment)
 	case c.wantsConsent:
-		c.moves++
+		c.moveOn()
 		c.rejectComment, c.updatedBy = comment, by
 		c.wanted, c.wantsConsent = nil, false
 		c.note(now, by.login, "speed rejected: "+comment)
@@ -286,12 +297,12 @@ func (x *Exchange) remove(c *circuit, now time.Time, by user) error {
 	case c.ended():
 		return errEnded
 	case c.status == pendingApproval:
-		c.moves++
+		c.moveOn()
 		c.deleted, c.deletedBy, c.updatedBy = now, by, by
 		c.enter(now, words{deprovisioned, notAvailable}, by.login, "withdrawn")
 		return nil
 	case c.status == provisioned:
-		c.moves++
+		c.moveOn()
 		c.wanted, c.wantsConsent = nil, false
 		c.deleted, c.deletedBy, c.updatedBy = now, by, by
 		if c.approval() == bySeller {
@@ -316,11 +327,9 @@ func (x *Exchange) consent(c *circuit, now time.Time, by user) error {
 }
 
 func (x *Exchange) takeDown(c *circuit, now time.Time, by user) {
-	c.moves++
+	c.moveOn()
 	c.enter(now, words{deprovisioning, c.providerStatus}, by.login, "delete accepted")
-	x.later(c, now.Add(x.delays.Deprovision), func(at time.Time) {
-		c.enter(at, words{deprovisioned, notAvailable}, "exchange", "deprovisioned")
-	})
+	x.later(c, now.Add(x.delays.Deprovision), tearDown)
 }
 
 // rename takes effect at once.
@@ -345,7 +354,7 @@ func (x *Exchange) resize(c *circuit, to speed, now time.Time, by user) error {
 	if c.status != provisioned || c.wanted != nil {
 		return errInMotion
 	}
-	c.moves++
+	c.moveOn()
 	c.wanted, c.updatedBy = &to, by
 	c.wantsConsent = c.approval() == bySeller
 	c.note(now, by.login, "speed "+to.String()+" asked for")
@@ -353,7 +362,7 @@ func (x *Exchange) resize(c *circuit, to speed, now time.Time, by user) error {
 		x.wakeRobot(c, now)
 		return nil
 	}
-	x.applySpeed(c, now)
+	x.later(c, now.Add(x.delays.Provision), changeSpeed)
 	return nil
 }
 
@@ -362,23 +371,16 @@ func (x *Exchange) agreeSpeed(c *circuit, now time.Time, by user) error {
 	if !c.wantsConsent {
 		return errNotPending
 	}
-	c.moves++
+	c.moveOn()
 	c.wantsConsent, c.consented, c.updatedBy = false, true, by
 	c.note(now, by.login, "speed approved")
-	x.applySpeed(c, now)
+	x.later(c, now.Add(x.delays.Provision), changeSpeed)
 	return nil
-}
-
-func (x *Exchange) applySpeed(c *circuit, now time.Time) {
-	x.later(c, now.Add(x.delays.Provision), func(at time.Time) {
-		c.speed, c.wanted = *c.wanted, nil
-		c.note(at, "exchange", "speed is now "+c.speed.String())
-	})
 }
 
 // vanish takes every trace of c away.
 func (x *Exchange) vanish(c *circuit) {
-	c.moves++
+	c.moveOn()
 	c.release()
 	same := func(o *circuit) bool { return o == c }
 	x.all = slices.DeleteFunc(x.all, same)
@@ -387,6 +389,8 @@ func (x *Exchange) vanish(c *circuit) {
 		c.seller.sold = slices.DeleteFunc(c.seller.sold, same)
 	}
 	delete(x.circuits, c.id)
+	c.gone = true
+	x.changed = append(x.changed, c)
 	if c.twin != nil {
 		c.twin.twin = nil
 	}

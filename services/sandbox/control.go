@@ -282,7 +282,7 @@ func (x *Exchange) force(c *circuit, e Edit, now time.Time) error {
 	c.updatedBy = portalUser()
 	c.enter(now, words{status, provider}, portalUser().login, "forced")
 	if c.ended() {
-		c.moves++
+		c.moveOn()
 	}
 	return nil
 }

@@ -153,14 +153,14 @@ func (x *Exchange) renew(q *request) answer {
 }
 
 func (x *Exchange) newToken(t *tenant, now time.Time) granted {
-	secret := strings.ReplaceAll(x.newID(), "-", "")
+	secret := strings.ReplaceAll(x.randomID(), "-", "")
 	x.tokens[secret] = token{t, now.Add(tokenLife)}
 	return granted{AccessToken: secret, TokenTimeout: seconds(tokenLife),
 		UserName: t.user.email, TokenType: "Bearer"}
 }
 
 func (x *Exchange) withRenewal(g granted, t *tenant, now time.Time) granted {
-	g.RefreshToken, g.RefreshTokenTimeout = strings.ReplaceAll(x.newID(), "-", ""), seconds(renewalLife)
+	g.RefreshToken, g.RefreshTokenTimeout = strings.ReplaceAll(x.randomID(), "-", ""), seconds(renewalLife)
 	x.renewals[g.RefreshToken] = token{t, now.Add(renewalLife)}
 	return g
 }

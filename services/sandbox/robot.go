@@ -122,12 +122,15 @@ func (x *Exchange) wakeRobot(c *circuit, now time.Time) {
 	if !ok {
 		return
 	}
-	x.later(c, now.Add(r.After), func(at time.Time) {
-		if r, ok := x.robotFor(c); ok {
-			// A robot that finds no port leaves the request pending, as a person would.
-			_ = x.decideInPortal(c, verdict{r.Action, r.Comment, robotUser()}, at)
-		}
-	})
+	x.later(c, now.Add(r.After), askRobot)
+}
+
+// askRobot lets the robot decide, if there is still one and something to decide.
+func (x *Exchange) askRobot(c *circuit, at time.Time) {
+	if r, ok := x.robotFor(c); ok {
+		// A robot that finds no port leaves the request pending, as a person would.
+		_ = x.decideInPortal(c, verdict{r.Action, r.Comment, robotUser()}, at)
+	}
 }
 
 // verdict is a decision of a seller.

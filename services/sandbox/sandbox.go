@@ -19,8 +19,8 @@
 // next look at the exchange; nobody can see the difference, and there is nothing to
 // stop but the answers that are being held back.
 //
-// It never persists anything, never calls anybody, and does not check that what is
-// ordered could be built.
+// Circuits outlive the process if [Open] is given a file; all else begins anew. The
+// exchange never calls anybody, and does not check that what is ordered could be built.
 package sandbox
 
 import (
@@ -66,7 +66,10 @@ type Exchange struct {
 	profiles map[string]*profile
 	order    inventoryOrder
 	circuits map[string]*circuit
-	all      []*circuit // by age
+	all      []*circuit      // by age
+	used     map[string]bool // ids of circuits and groups
+	changed  []*circuit      // since the last look
+	kept     *keeper         // nil: nothing is kept
 	tokens   map[string]token
 	renewals map[string]token
 	robots   map[string]Robot // by profile id, "*" for all
@@ -82,6 +85,7 @@ func New(cfg Config) *Exchange {
 		ports:     make(map[string]*port),
 		profiles:  make(map[string]*profile),
 		circuits:  make(map[string]*circuit),
+		used:      make(map[string]bool),
 		tokens:    make(map[string]token),
 		renewals:  make(map[string]token),
 		robots:    make(map[string]Robot),
@@ -141,6 +145,15 @@ func (x *Exchange) Close() {
 	}
 	x.mu.Unlock()
 	x.inFlight.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.keep() // what fell due in the last look of all
+	if x.kept != nil {
+		if err := x.kept.file.Close(); err != nil {
+			x.log.Error().Err(err).Msg("close the file of circuits")
+		}
+		x.kept = nil
+	}
 }
 
 // lock takes the exchange for one look or change: all that has fallen due is done
@@ -150,26 +163,78 @@ func (x *Exchange) lock() time.Time {
 	now := time.Now()
 	for len(x.agenda) > 0 && !x.agenda[0].at.After(now) {
 		e, _ := heap.Pop(&x.agenda).(entry) // the agenda holds nothing else
-		e.do(e.at)
+		if e.circuit.moves == e.moves {
+			x.perform(e.circuit, e.step, e.at)
+		}
 	}
 	return now
 }
 
-func (x *Exchange) unlock() { x.mu.Unlock() }
-
-// later does do at the time at, unless c has by then moved on.
-func (x *Exchange) later(c *circuit, at time.Time, do func(at time.Time)) {
-	move := c.moves
-	x.plan++
-	heap.Push(&x.agenda, entry{at: at, seq: x.plan, do: func(at time.Time) {
-		if c.moves == move {
-			do(at)
-		}
-	}})
+// unlock ends a look or change. Nobody is told of a change before it is kept.
+func (x *Exchange) unlock() {
+	x.keep()
+	x.mu.Unlock()
 }
 
-// newID returns an id that no other thing has.
+// step is something that happens to a circuit when its time has come.
+type step string
+
+const (
+	autoApprove step = "approve"
+	finish      step = "provision"
+	tearDown    step = "deprovision"
+	changeSpeed step = "speed"
+	askRobot    step = "robot"
+)
+
+// later plans s for c at the time at. It is void if c has by then moved on.
+func (x *Exchange) later(c *circuit, at time.Time, s step) {
+	if s != askRobot {
+		c.next, c.due = s, at
+	}
+	x.plan++
+	heap.Push(&x.agenda, entry{at: at, seq: x.plan, circuit: c, moves: c.moves, step: s})
+}
+
+// perform does what was planned.
+func (x *Exchange) perform(c *circuit, s step, at time.Time) {
+	if s != askRobot {
+		c.next, c.due = "", time.Time{}
+	}
+	switch s {
+	case autoApprove:
+		x.approveByAPI(c, at)
+	case finish:
+		c.enter(at, words{provisioned, c.working()}, "exchange", "provisioned")
+	case tearDown:
+		c.enter(at, words{deprovisioned, notAvailable}, "exchange", "deprovisioned")
+	case changeSpeed:
+		c.speed, c.wanted = *c.wanted, nil
+		c.note(at, "exchange", "speed is now "+c.speed.String())
+	case askRobot:
+		x.askRobot(c, at)
+	}
+}
+
+// moveOn makes void what is planned for c.
+func (c *circuit) moveOn() {
+	c.moves++
+	c.next, c.due = "", time.Time{}
+}
+
+// newID returns an id that no circuit or group has.
 func (x *Exchange) newID() string {
+	for {
+		id := x.randomID()
+		if !x.used[id] { // replayable ids begin again after a restart
+			x.used[id] = true
+			return id
+		}
+	}
+}
+
+// randomID returns an id as the seed has it.
+func (x *Exchange) randomID() string {
 	if x.ids == nil {
 		return uuid.NewString()
 	}
@@ -184,9 +249,11 @@ func (x *Exchange) newID() string {
 type agenda []entry
 
 type entry struct {
-	at  time.Time
-	seq int // among equals the older entry is first
-	do  func(at time.Time)
+	at      time.Time
+	seq     int // among equals the older entry is first
+	circuit *circuit
+	moves   int // of the circuit when this was planned
+	step    step
 }
 
 func (a agenda) Len() int { return len(a) }

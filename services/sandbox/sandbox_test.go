@@ -107,10 +107,15 @@ type site struct {
 	globex string
 }
 
-// open starts an exchange, and ends it with the test.
+// open serves a new exchange.
 func open(t testing.TB, cfg sandbox.Config) *site {
 	t.Helper()
-	x := sandbox.New(cfg)
+	return attach(t, sandbox.New(cfg))
+}
+
+// attach serves x, and ends it with the test.
+func attach(t testing.TB, x *sandbox.Exchange) *site {
+	t.Helper()
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	srv := &http.Server{Handler: x.Handler()}
 	served := make(chan error, 1)
