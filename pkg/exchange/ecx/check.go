@@ -272,8 +272,8 @@ func (c *checker) zTag(l leg, wanted bool, why string) {
 	}
 	switch {
 	case wanted && given == nil:
-		if !c.blamed(path) {
-			path = l.which + strings.TrimPrefix(path, exchange.Primary)
+		if rest, inherited := strings.CutPrefix(path, exchange.Primary); inherited && !c.blamed(path) {
+			path = l.which + rest
 		}
 		c.violate(path, nil, "a C-tag on the Z side: "+why+" needs one",
 			fmt.Sprintf("a number from %d to %d", minTag, maxTag))
