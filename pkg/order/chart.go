@@ -88,6 +88,7 @@ var createFacts = Chart{
 	{Cancelling, Completed, "could not be taken back"},
 	{Cancelling, Orphaned, "a circuit that belongs to no leg"},
 	{Orphaned, Orphaned, "another one"},
+	{Orphaned, Accepted, "goes on"},
 	{Orphaned, Placing, "goes on"},
 	{Orphaned, Uncertain, "goes on"},
 	{Orphaned, Placed, "goes on"},

@@ -38,6 +38,9 @@ func checkFact(kind Kind, before, after *patchbayv1.Order) error {
 	if before.GetFact() == Orphaned && Over(before) && after.GetFact() != Orphaned && !Ended(after.GetFact()) {
 		return errors.New("every leg has ended, so nothing but an end or a notice may follow")
 	}
+	if before.GetCancelledBy() != "" && after.GetFact() == Placing {
+		return errors.New("nothing is placed once it is cancelled")
+	}
 	if !Orders(kind).Allows(before.GetFact(), after.GetFact()) {
 		return fmt.Errorf("not a step of a %s", kind)
 	}

@@ -28,10 +28,13 @@ func ExampleCheck() {
 func of(kind order.Kind, fact, state string, attempt int32) *patchbayv1.Order {
 	o := &patchbayv1.Order{
 		Id: "o-1", Kind: string(kind), Fact: fact, Source: "crm", IntentId: "4711", IntentSequence: 7,
-		PayloadDigest: "digest", Account: "acme-ecx", CancelledBy: "o-2", Orphans: []string{"c-9"},
+		PayloadDigest: "digest", Account: "acme-ecx", Orphans: []string{"c-9"},
 		AcceptedAt: &timestamppb.Timestamp{Seconds: 1},
 		Failure:    &patchbayv1.Failure{Reason: "refused"},
 		Violations: []*patchbayv1.Violation{{Rule: "required"}},
+	}
+	if fact == order.Cancelling {
+		o.CancelledBy = "o-2"
 	}
 	if state != "" {
 		o.Legs = []*patchbayv1.OrderLeg{{Leg: "primary", State: state, ExchangeId: "x-1", ConnectionId: "c-1",
@@ -66,6 +69,9 @@ func TestCheckFollowsTheLife(t *testing.T) {
 		var before *patchbayv1.Order
 		for i, f := range tt.life {
 			after := of(tt.kind, f.fact, f.state, f.attempt)
+			if by := before.GetCancelledBy(); by != "" {
+				after.CancelledBy = by
+			}
 			begins := i > 0 || order.Orders(tt.kind).Allows("", f.fact)
 			if err := order.Check(before, after); begins && err != nil {
 				t.Errorf("%s: step %d: %v", tt.reason, i, err)
@@ -73,6 +79,12 @@ func TestCheckFollowsTheLife(t *testing.T) {
 			before = after
 		}
 	}
+}
+
+func cancelledOrphan() *patchbayv1.Order {
+	o := of(order.Create, "orphaned", "open", 1)
+	o.CancelledBy = "o-2"
+	return o
 }
 
 func TestCheckFinds(t *testing.T) {
@@ -87,6 +99,9 @@ func TestCheckFinds(t *testing.T) {
 		{"a beginning in the middle", nil, "placed", nil, "not a step"},
 		{"life after the end", of(order.Create, "completed", "completed", 1), "placed", nil, "not a step"},
 		{"life after end and notice", of(order.Create, "orphaned", "completed", 1), "placed", nil, "nothing but an end"},
+		{"placed after a cancel, by way of a notice", cancelledOrphan(), "placing", func(o *patchbayv1.Order) {
+			o.Legs[0].State, o.Legs[0].Attempt.Number = "placing", 2
+		}, "once it is cancelled"},
 		{"another kind of thing", placed, "placed", func(o *patchbayv1.Order) { o.Kind = "wish" }, "no kind"},
 		{"another id", placed, "placed", func(o *patchbayv1.Order) { o.Id = "o-3" }, "id changed"},
 		{"another payload", placed, "placed", func(o *patchbayv1.Order) { o.PayloadDigest = "x" }, "payload digest changed"},

@@ -27,7 +27,7 @@ func Diagram(c Chart) string {
 		fmt.Fprintf(&b, "    %s --> %s : %s\n", from, s.To, s.Why)
 	}
 	for _, word := range c.words() {
-		if len(c.Next(word)) == 0 {
+		if !slices.ContainsFunc(c.Next(word), func(to string) bool { return to != Orphaned }) {
 			fmt.Fprintf(&b, "    %s --> [*]\n", word)
 		}
 	}
