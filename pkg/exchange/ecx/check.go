@@ -244,7 +244,7 @@ func (c *checker) table(l leg, a, z string) {
 	way := pretty(a) + " to " + pretty(z)
 	aTag, path := l.a.GetTag(), l.field("aSide", "tag")+".cTag"
 	switch wanted := a == qinq && z == dot1q; {
-	case a != qinq || aTag == nil: // the form of the tag says enough
+	case a != qinq || aTag.GetSTag() == 0: // the form of the tag says enough
 	case wanted && aTag.CTag == nil:
 		c.violate(path, nil, "a C-tag: "+way+" needs one", `add "cTag" to the tag`)
 	case !wanted && aTag.CTag != nil:

@@ -283,3 +283,14 @@ func profileByID(t *testing.T) http.HandlerFunc {
 		answer(404, `{"errorCode":"IC-LAYER2-404","errorMessage":"Not Found"}`)(w, r)
 	}
 }
+
+// keyHandler takes every key but "bad", for 200 Mbit/s.
+func keyHandler() http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("authorizationKey") == "bad" {
+			answer(400, `[{"errorCode":"IC-LAYER2-AUTH-004","errorMessage":"no such key"}]`)(w, r)
+			return
+		}
+		answer(200, `[{"message":"ok","status":"VALID","primary":{"bandwidth":"200MB"}}]`)(w, r)
+	}
+}
