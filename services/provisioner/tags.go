@@ -1,0 +1,110 @@
+package provisioner
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/hold"
+	"patchbay.io/pkg/journal"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// tags remembers which outer tags are known to be taken, so that many requests at once do
+// not try the same ones. It is a hint: that a tag is given away once is the holds' doing.
+type tags struct {
+	journal *journal.Journal
+	loading chan struct{} // has room for whoever reads the holds
+
+	mu     sync.Mutex
+	loaded bool
+	taken  map[string]bool     // by the key of the tag's hold
+	twins  map[string][]string // ports on which the circuits of a redundancy group land
+}
+
+func newTags(j *journal.Journal) *tags {
+	return &tags{journal: j, loading: make(chan struct{}, 1), taken: map[string]bool{}, twins: map[string][]string{}}
+}
+
+// load reads the holds, if that was not done before or if again is true.
+func (t *tags) load(ctx context.Context, again bool) error {
+	select {
+	case t.loading <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-t.loading }()
+	t.mu.Lock()
+	done := t.loaded && !again
+	t.mu.Unlock()
+	if done {
+		return nil
+	}
+	taken := map[string]bool{}
+	err := t.journal.Each(ctx, []string{event.Hold.Filter("*", "*")}, func(r journal.Record) error {
+		var h patchbayv1.Hold
+		if err := r.Into(&h); err != nil {
+			return err
+		}
+		if h.GetKind() == hold.Tag && len(h.GetOwners()) > 0 {
+			taken[h.GetKey()] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken, t.loaded = taken, true
+	return nil
+}
+
+// pick picks a spot at an exchange that nobody is known to have, and notes it as taken.
+func (t *tags) pick(exchange string, where []place, tried []string) (spot, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	skip := map[string]bool{}
+	for _, s := range tried {
+		skip[s] = true
+	}
+	s, ok := pick(where, func(port string, outer int32) bool {
+		return t.taken[hold.TagKey(exchange, port, outer)] || skip[spot{place{port: port}, outer}.String()]
+	})
+	if ok {
+		t.taken[hold.TagKey(exchange, s.port, s.outer)] = true
+	}
+	return s, ok
+}
+
+// forget notes that the tag of a key is free.
+func (t *tags) forget(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.taken, key)
+}
+
+// pair notes on which port a circuit of a redundancy group lands.
+func (t *tags) pair(group, port string) {
+	if group == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.twins[group] = append(t.twins[group], port)
+}
+
+// ports returns where circuits of a group land, as far as this process knows.
+func (t *tags) ports(group string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.twins[group])
+}
+
+// part forgets a group.
+func (t *tags) part(group string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.twins, group)
+}
