@@ -1,0 +1,432 @@
+package statuswatcher
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// slack is how far the clocks of an exchange and of NATS may be apart: a circuit may seem
+// to have been created this much before the order that created it was written down.
+const slack = 5 * time.Second
+
+// index is what the journal says of circuits and of the orders they may belong to. It
+// follows all nouns, so its position is exact: once it has come to a sequence, no fact up
+// to there is unknown to it. What it hands out is never changed afterwards.
+type index struct {
+	mu       sync.Mutex
+	position uint64
+	changed  chan struct{} // closed when the position moves
+	version  uint64        // counts what was noted
+
+	circuits map[string]circuit         // by connection id
+	restless map[string]bool            // connection ids of circuits in motion
+	orders   map[string]*orderNote      // by order id
+	byKey    map[string][]placing       // by look-up key
+	claims   map[string]claim           // by exchange id
+	awaited  map[string]string          // exchange ids placed and not yet seen; by which account
+	altering map[string]map[string]bool // connection id to the change orders under way on it
+	told     map[string]map[string]bool // order id to the connections of which the end of the change was told
+}
+
+// circuit is what the journal says of one connection, with the records after which the
+// next facts are to be appended.
+type circuit struct {
+	past
+	fact, change, sighting journal.Record
+	// archived says that the connection's life is over and put away.
+	archived bool
+	version  uint64
+}
+
+// orderNote is what matters here of an order's last fact.
+type orderNote struct {
+	seq     uint64
+	account string
+	kind    string
+	placed  bool
+	ended   bool
+	flow    string
+	origin  event.Origin
+	legs    map[string]string // leg to exchange id
+	conns   []string          // connection ids of the legs
+	set     *patchbayv1.ChangeSet
+}
+
+// placing is one leg of a `placing` fact: the licence to make a call that may create a
+// circuit which shows its key.
+type placing struct {
+	order, leg, event string
+	stamp             time.Time
+}
+
+// claim says to which order the circuit of an exchange id belongs, by the order's own word.
+type claim struct{ order, leg string }
+
+// link is what a circuit has from the order that made it.
+type link struct {
+	order, leg, flow string
+	cause            string
+	origin           event.Origin
+}
+
+func newIndex() *index {
+	return &index{
+		changed: make(chan struct{}), circuits: map[string]circuit{}, restless: map[string]bool{},
+		orders: map[string]*orderNote{}, byKey: map[string][]placing{}, claims: map[string]claim{},
+		awaited: map[string]string{}, altering: map[string]map[string]bool{}, told: map[string]map[string]bool{},
+	}
+}
+
+// follow keeps the index up to date until ctx ends.
+func (x *index) follow(ctx context.Context, j *journal.Journal) error {
+	var filters []string
+	for _, n := range event.Nouns() {
+		filters = append(filters, event.Root+"."+string(n)+".>")
+	}
+	return j.Follow(ctx, journal.From{}, filters, func(r journal.Record) error {
+		x.note(r)
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.position = r.Seq
+		close(x.changed)
+		x.changed = make(chan struct{})
+		return nil
+	})
+}
+
+// reach waits until the index has come to seq.
+func (x *index) reach(ctx context.Context, seq uint64) error {
+	for {
+		x.mu.Lock()
+		position, changed := x.position, x.changed
+		x.mu.Unlock()
+		if position >= seq {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// note takes in a record, in whatever order records come. Who has appended one may note it
+// before it comes back. A fact that cannot be read is as good as none.
+func (x *index) note(r journal.Record) {
+	e := r.Entity()
+	switch e.Noun {
+	case event.Order:
+		var o patchbayv1.Order
+		if r.Into(&o) == nil {
+			x.noteOrder(e.ID, &o, r)
+		}
+	case event.Connection, event.Change, event.Sighting:
+		x.noteCircuit(e, r)
+	}
+}
+
+func (x *index) noteCircuit(e event.Entity, r journal.Record) {
+	fact := strings.Split(r.Subject, ".")[2]
+	var t patchbayv1.Transition
+	var ch patchbayv1.Change
+	var si patchbayv1.Sighting
+	var err error
+	switch {
+	case fact == "archived":
+	case e.Noun == event.Connection:
+		err = r.Into(&t)
+	case e.Noun == event.Change:
+		err = r.Into(&ch)
+	default:
+		err = r.Into(&si)
+	}
+	if err != nil {
+		return
+	}
+	r.Event.DataEncoded = nil // what is needed of it is kept beside
+
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.version++
+	c := x.circuits[e.ID]
+	c.version = x.version
+	switch {
+	case e.Noun == event.Connection && r.Seq > c.fact.Seq:
+		c.fact, c.archived = r, fact == "archived"
+		if !c.archived {
+			c.conn = t.GetConnection()
+		}
+	case e.Noun == event.Change && r.Seq > c.change.Seq:
+		c.change = r
+		c.past.change = &ch
+	case e.Noun == event.Sighting && r.Seq > c.sighting.Seq:
+		c.sighting = r
+		c.sighted = maps.Clone(c.sighted)
+		if c.sighted == nil {
+			c.sighted = map[string]string{}
+		}
+		c.sighted[si.GetRole()] = si.GetAccount()
+	}
+	if e.Noun == event.Change && ch.GetOrderId() != "" && final(ch.GetStatus()) {
+		x.tell(ch.GetOrderId(), e.ID)
+	}
+	c.newer = c.change.Seq > c.fact.Seq
+	x.circuits[e.ID] = c
+	delete(x.awaited, c.newest().GetExchangeId())
+	x.rest(e.ID)
+}
+
+// tell remembers that the end of a change on a connection was told. The lock is held.
+func (x *index) tell(order, connection string) {
+	if x.told[order] == nil {
+		x.told[order] = map[string]bool{}
+	}
+	x.told[order][connection] = true
+}
+
+// rest works out whether a circuit is in motion. The lock is held.
+func (x *index) rest(id string) {
+	c := x.circuits[id]
+	if c.conn != nil && !c.archived && (moving(c.newest()) || len(x.open(id)) > 0) {
+		x.restless[id] = true
+		return
+	}
+	delete(x.restless, id)
+}
+
+// moving reports whether more is to come of a circuit by itself.
+func moving(c *patchbayv1.Connection) bool {
+	s := stateOf(c)
+	return s.InMotion() || !s.Status.Ended() && !ended(c)
+}
+
+func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.version++
+	if old := x.orders[id]; old == nil || r.Seq > old.seq {
+		x.orders[id] = newOrderNote(o, r)
+	}
+	n := x.orders[id]
+	for _, l := range o.GetLegs() {
+		if n.kind == exchange.Create && l.GetExchangeId() != "" {
+			x.claims[l.GetExchangeId()] = claim{id, l.GetLeg()}
+		}
+		if n.kind == exchange.Create && o.GetFact() == "placing" && l.GetState() == "placing" {
+			x.notePlacing(l.GetAttempt().GetLookupKey(), placing{id, l.GetLeg(), r.Event.ID(), r.Stamp})
+		}
+		if n.kind == exchange.Change && l.GetConnectionId() != "" {
+			if x.altering[l.GetConnectionId()] == nil {
+				x.altering[l.GetConnectionId()] = map[string]bool{}
+			}
+			x.altering[l.GetConnectionId()][id] = true
+		}
+	}
+	if n.ended {
+		x.close(id, o, n)
+	}
+	x.await(n)
+	for _, c := range n.conns {
+		x.rest(c)
+	}
+}
+
+func newOrderNote(o *patchbayv1.Order, r journal.Record) *orderNote {
+	n := &orderNote{
+		seq: r.Seq, account: o.GetAccount(), kind: o.GetKind(), flow: o.GetFlow(),
+		placed: o.GetFact() == "placed", ended: o.GetOutcome() != "",
+		origin: event.OriginOf(r.Event), legs: map[string]string{}, set: o.GetChange().GetSet(),
+	}
+	for _, l := range o.GetLegs() {
+		n.legs[l.GetLeg()] = l.GetExchangeId()
+		if l.GetConnectionId() != "" {
+			n.conns = append(n.conns, l.GetConnectionId())
+		}
+		if l.GetState() == "placed" {
+			n.placed = true
+		}
+	}
+	return n
+}
+
+func (x *index) notePlacing(key string, p placing) {
+	known := func(q placing) bool { return q.event == p.event && q.leg == p.leg }
+	if key != "" && !slices.ContainsFunc(x.byKey[key], known) {
+		x.byKey[key] = append(x.byKey[key], p)
+	}
+}
+
+// close drops what nobody will ask about once an order has ended. The placings of a failed
+// order stay: a circuit that nobody waited for any more may still turn up.
+func (x *index) close(id string, o *patchbayv1.Order, n *orderNote) {
+	for _, l := range o.GetLegs() {
+		key := l.GetAttempt().GetLookupKey()
+		if o.GetOutcome() != "completed" || key == "" {
+			continue
+		}
+		x.byKey[key] = slices.DeleteFunc(x.byKey[key], func(p placing) bool { return p.order == id })
+		if len(x.byKey[key]) == 0 {
+			delete(x.byKey, key)
+		}
+	}
+	for _, c := range n.conns {
+		delete(x.altering[c], id)
+		if len(x.altering[c]) == 0 {
+			delete(x.altering, c)
+		}
+	}
+	if n.kind == exchange.Change {
+		delete(x.told, id)
+		n.set = nil
+	}
+}
+
+// await notes the circuits that an order has placed and nobody has seen.
+func (x *index) await(n *orderNote) {
+	for _, exchangeID := range n.legs {
+		if exchangeID == "" || n.kind != exchange.Create {
+			continue
+		}
+		if n.ended {
+			delete(x.awaited, exchangeID)
+		} else if !x.seen(exchangeID) {
+			x.awaited[exchangeID] = n.account
+		}
+	}
+}
+
+func (x *index) seen(exchangeID string) bool {
+	for _, ex := range exchanges() {
+		if x.circuits[event.ConnectionID(ex, exchangeID)].conn != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// now is the count of what was noted so far.
+func (x *index) now() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.version
+}
+
+// circuit is what is known of a connection, and the change orders under way on it.
+func (x *index) circuit(id string) (circuit, []changeOrder) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var orders []changeOrder
+	for order := range x.altering[id] {
+		n := x.orders[order]
+		orders = append(orders, changeOrder{id: order, set: n.set, placed: n.placed, settled: x.told[order][id]})
+	}
+	slices.SortFunc(orders, func(a, b changeOrder) int { return strings.Compare(a.id, b.id) })
+	return x.circuits[id], orders
+}
+
+// open lists the change orders on a connection whose end was not told. The lock is held.
+func (x *index) open(id string) []string {
+	var all []string
+	for order := range x.altering[id] {
+		if !x.told[order][id] {
+			all = append(all, order)
+		}
+	}
+	return all
+}
+
+// inMotion hands out the circuits of which more is to come.
+func (x *index) inMotion() []circuit {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []circuit
+	for id := range x.restless {
+		all = append(all, x.circuits[id])
+	}
+	return all
+}
+
+// moves reports whether more is to come of a circuit.
+func (x *index) moves(id string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.restless[id]
+}
+
+// alive hands out the circuits that have not ended.
+func (x *index) alive() []circuit {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []circuit
+	for _, c := range x.circuits {
+		if c.conn != nil && !c.archived && !stateOf(c.conn).Status.Ended() {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// expected are the exchange ids that orders of an account have placed and nobody has seen.
+func (x *index) expected(account string) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []string
+	for id, a := range x.awaited {
+		if a == account {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// linkOf finds the order that made a circuit: by the order's own word, or else by the
+// newest `placing` with the circuit's key that may have preceded its creation, unless that
+// leg has another circuit already. Where the exchange does not say when a circuit was
+// created, any `placing` may have.
+func (x *index) linkOf(exchangeID, key string, created time.Time) link {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c, ok := x.claims[exchangeID]; ok {
+		return x.link(placing{order: c.order, leg: c.leg})
+	}
+	var best placing
+	for _, p := range x.byKey[key] {
+		other := x.orders[p.order].legs[p.leg]
+		late := !created.IsZero() && p.stamp.Add(-slack).After(created)
+		if key != "" && !late && (other == "" || other == exchangeID) && p.stamp.After(best.stamp) {
+			best = p
+		}
+	}
+	if best.order == "" {
+		return link{}
+	}
+	return x.link(best)
+}
+
+func (x *index) link(p placing) link {
+	n := x.orders[p.order]
+	return link{order: p.order, leg: p.leg, flow: n.flow, cause: p.event, origin: n.origin}
+}
+
+// originOf is the trace of an order.
+func (x *index) originOf(order string) event.Origin {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n := x.orders[order]; n != nil {
+		return n.origin
+	}
+	return event.Origin{}
+}
+
+// exchanges are those whose circuits have ids of ours.
+func exchanges() []string { return []string{"equinix", "packetfabric"} }

@@ -1,0 +1,257 @@
+package statuswatcher
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/status"
+)
+
+// Times that nobody would set.
+const (
+	// firstWait is between the first two looks after a hint; it doubles with each.
+	firstWait = 250 * time.Millisecond
+	// getTime and listTime bound calls; a list may be long and wait for its budget.
+	getTime  = 30 * time.Second
+	listTime = 5 * time.Minute
+	// partiesEvery is how often ports and profiles of an account are read again.
+	partiesEvery = time.Hour
+	// acquaintance is how long a seller's account waits for the buyers' to know their
+	// ports, so that circuits are announced by whom they belong to.
+	acquaintance = 10 * time.Second
+)
+
+// watch watches one account.
+type watch struct {
+	*Watcher
+	account account.Account
+	client  exchange.Observing
+	known   chan struct{} // closed when the account's parties are known
+	pulse   chan struct{} // something moved: sweep soon
+	wake    chan struct{} // there is a new chase
+
+	mu     sync.Mutex
+	chases map[string]chase // by exchange id
+	away   time.Time        // nothing is asked before
+}
+
+// chase is a circuit that is to be asked for directly.
+type chase struct {
+	exchangeID string
+	role       string // of the account, if certain
+	by         string
+	cause      string            // id of the event that asked for it; may be empty
+	from       trace.SpanContext // where that was
+	at         time.Time
+	// quick chases go on: the next look is wait later, which doubles until it is as long
+	// as the time between sweeps.
+	quick bool
+	wait  time.Duration
+	// moved says that a look of this chase brought news.
+	moved bool
+	// doubt is what an earlier look showed and was not believed.
+	doubt *status.State
+}
+
+func newWatch(w *Watcher, a account.Account, c exchange.Observing) *watch {
+	return &watch{
+		Watcher: w, account: a, client: c, known: make(chan struct{}), pulse: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), chases: map[string]chase{},
+	}
+}
+
+// run watches until ctx ends.
+func (a *watch) run(ctx context.Context) {
+	for wait := firstWait; a.sync(ctx) != nil; wait = min(2*wait, a.pace.Moving) {
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+	if !a.getAcquainted(ctx) {
+		return
+	}
+	var work errgroup.Group
+	work.Go(func() error { a.sweeping(ctx); return nil })
+	work.Go(func() error { a.chasing(ctx); return nil })
+	_ = work.Wait() // both return nil
+}
+
+// getAcquainted reads the account's parties, as often as it takes, and then waits a while
+// for the buyers among the others. It reports whether ctx is still alive.
+func (a *watch) getAcquainted(ctx context.Context) bool {
+	for wait := firstWait; a.readParties(ctx) != nil; wait = min(2*wait, a.pace.Quiet) {
+		if !pause(ctx, max(wait, a.awayFor())) {
+			return false
+		}
+	}
+	close(a.known)
+	patience := time.After(acquaintance)
+	for _, b := range a.rt.Accounts.Buyers() {
+		other := a.watches[b.Name]
+		if other == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-patience:
+			return true
+		case <-other.known:
+		}
+	}
+	return ctx.Err() == nil
+}
+
+func (a *watch) readParties(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	p, err := a.client.Parties(ctx)
+	if err != nil {
+		a.mind(err)
+		if ctx.Err() == nil {
+			a.rt.Log.Warn().Err(err).Str("account", a.account.Name).Msg("ports and profiles not read")
+		}
+		return err
+	}
+	a.parties.learn(a.account.Name, p)
+	return nil
+}
+
+// mind keeps away from the exchange if err says so.
+func (a *watch) mind(err error) {
+	var t exchange.Throttled
+	if !errors.As(err, &t) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if until := time.Now().Add(t.After); until.After(a.away) {
+		a.away = until
+	}
+}
+
+// awayFor is how long nothing may be asked.
+func (a *watch) awayFor() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(time.Until(a.away), 0)
+}
+
+// stir lets the next sweep come soon.
+func (a *watch) stir() {
+	select {
+	case a.pulse <- struct{}{}:
+	default: // it is coming already
+	}
+}
+
+// pursue adds a chase, or hurries one that is there.
+func (a *watch) pursue(c chase) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old, ok := a.chases[c.exchangeID]
+	if ok {
+		c = merged(old, c)
+	}
+	a.chases[c.exchangeID] = c
+	select {
+	case a.wake <- struct{}{}:
+	default: // the chaser will look at all of them
+	}
+}
+
+// merged is two chases of one circuit as one: quick if one is, and as early as the earlier.
+func merged(old, c chase) chase {
+	if old.quick && !c.quick {
+		old, c = c, old
+	}
+	if old.at.Before(c.at) {
+		c.at = old.at
+	}
+	if c.doubt == nil {
+		c.doubt = old.doubt
+	}
+	return c
+}
+
+// due takes the next chase whose time has come, hints first. If there is none it tells how
+// long there will be none.
+func (a *watch) due() (chase, time.Duration, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if a.away.After(now) {
+		return chase{}, a.away.Sub(now), false
+	}
+	var best chase
+	wait := time.Hour // there may be none at all; a new one wakes us
+	for _, c := range a.chases {
+		if c.at.After(now) {
+			wait = min(wait, c.at.Sub(now))
+			continue
+		}
+		if best.exchangeID == "" || c.quick && !best.quick || c.quick == best.quick && c.at.Before(best.at) {
+			best = c
+		}
+	}
+	if best.exchangeID == "" {
+		return chase{}, wait, false
+	}
+	delete(a.chases, best.exchangeID)
+	return best, 0, true
+}
+
+// chasing asks for single circuits until ctx ends.
+func (a *watch) chasing(ctx context.Context) {
+	for ctx.Err() == nil {
+		c, wait, ok := a.due()
+		if ok {
+			if next, again := a.after(c, a.visit(ctx, c)); again {
+				a.pursue(next)
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-a.wake:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// after is the chase that follows a look, if one does.
+func (a *watch) after(c chase, r result) (chase, bool) {
+	now := time.Now()
+	if r.err == nil {
+		c.doubt = r.doubt
+	}
+	c.moved = c.moved || r.moved
+	if r.moved {
+		a.stir()
+		c.wait = firstWait
+	}
+	var throttled exchange.Throttled
+	switch {
+	case errors.As(r.err, &throttled):
+		c.at = now.Add(throttled.After)
+		return c, true
+	case r.doubt != nil:
+		c.at = now.Add(a.pace.Settle)
+		return c, true
+	case r.err != nil && c.doubt != nil:
+		c.at = now.Add(jittered(a.pace.Moving)) // what is in doubt must not be forgotten
+		return c, true
+	case !c.quick, c.wait > a.pace.Moving, c.moved && !r.moving:
+		return chase{}, false
+	}
+	c.at = now.Add(jittered(c.wait))
+	c.wait *= 2
+	return c, true
+}
