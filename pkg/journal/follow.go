@@ -15,6 +15,8 @@ import (
 type From struct {
 	// Seq is the first sequence wanted.
 	Seq uint64
+	// Since is the time, by the server's clock, from which facts are wanted.
+	Since time.Time
 	// New skips everything that is there already.
 	New bool
 	// LastPerSubject begins with the last message of each subject.
@@ -53,6 +55,8 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	switch {
 	case from.Seq > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
+	case !from.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
 	case from.New:
 		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
 	case from.LastPerSubject:
@@ -95,7 +99,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 // and returns when all that was there at the start was handed over.
 func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record) error) error {
 	last := map[event.Entity]Record{}
-	err := j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, func(r Record) error {
+	err := j.Latest(ctx, filters, func(r Record) error {
 		if e := r.Entity(); last[e].Seq < r.Seq {
 			last[e] = r
 		}
@@ -110,6 +114,13 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 		}
 	}
 	return nil
+}
+
+// Latest hands the last fact of every subject that the filters match to yield, oldest
+// first, and returns at the end of what was there at the start. An entity has a subject
+// for each state it was in; its state is the newest that comes.
+func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
+	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, yield)
 }
 
 // History hands every fact that the filters match to yield, oldest first, and returns at

@@ -45,6 +45,9 @@ const (
 // ErrLost reports that another writer's fact came first. Read again and decide again.
 var ErrLost = errors.New("another fact came first")
 
+// ErrNoJournal reports to a [Config.Client] that there is no journal to look at.
+var ErrNoJournal = errors.New("is patchbay running?")
+
 // InProcess is a NATS server in this very process.
 type InProcess interface {
 	InProcessConn() (net.Conn, error)
@@ -58,7 +61,11 @@ type Config struct {
 	InProcess InProcess
 	// Name of the connection, as the servers show it.
 	Name string
-	// Replicas of each stream; default 1.
+	// Client only looks: the streams are not made, and [Open] fails with [ErrNoJournal]
+	// where they, or the servers, are not there.
+	Client bool
+	// Replicas of each stream. The default is 3 where NATS is a cluster of three servers or
+	// more and else 1, and never fewer than a stream has.
 	Replicas int
 	// MaxBytes of the journal; default 1 GiB. The other streams get a quarter.
 	MaxBytes int64
@@ -72,9 +79,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Replicas == 0 {
-		c.Replicas = 1
-	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 1 << 30
 	}
@@ -99,11 +103,11 @@ type Journal struct {
 }
 
 // Open connects, makes the streams if they are not there, and learns the server's clock.
-// It waits for the servers until ctx ends.
+// It waits for the servers until ctx ends; a client does not wait for them.
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	cfg = cfg.withDefaults()
 	opts := []nats.Option{
-		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(!cfg.Client),
 		nats.ReconnectWait(250 * time.Millisecond), nats.Timeout(5 * time.Second),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			cfg.Log.Warn().Err(err).Msg("nats")
@@ -113,6 +117,9 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	}
 	nc, err := nats.Connect(cfg.URL, opts...)
+	if err != nil && cfg.Client {
+		return nil, fmt.Errorf("no NATS at %s (%w): %w", redacted(cfg.URL), err, ErrNoJournal)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
@@ -136,12 +143,16 @@ func (j *Journal) prepare(ctx context.Context) error {
 	if j.js, err = jetstream.New(j.nc, jetstream.WithDefaultTimeout(5*time.Second)); err != nil {
 		return err
 	}
+	ready := j.ensureStreams
+	if j.cfg.Client {
+		ready = j.findStreams
+	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		if err = j.ensureStreams(ctx); err == nil {
+		if err = ready(ctx); err == nil {
 			err = j.readClock(ctx)
 		}
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, ErrNoJournal) {
+			return err
 		}
 		j.cfg.Log.Debug().Err(err).Msg("waiting for JetStream")
 		select {
@@ -153,16 +164,34 @@ func (j *Journal) prepare(ctx context.Context) error {
 }
 
 func (j *Journal) ensureStreams(ctx context.Context) error {
+	replicas := j.replicas(ctx)
 	for _, s := range j.streamConfigs() {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		h, err := j.js.CreateOrUpdateStream(ctx, s)
-		cancel()
-		if err != nil {
+		if err := j.ensureStream(ctx, s, replicas); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
-		j.streams[s.Name] = h
 	}
 	return nil
+}
+
+func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, replicas int) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	s.Replicas = replicas
+	if j.cfg.Replicas == 0 {
+		// A server may be away just now; that is no reason to drop what it keeps.
+		old, err := j.js.Stream(ctx, s.Name)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
+		}
+		if err == nil {
+			s.Replicas = max(replicas, old.CachedInfo().Config.Replicas)
+		}
+	}
+	h, err := j.js.CreateOrUpdateStream(ctx, s)
+	if err == nil {
+		j.streams[s.Name] = h
+	}
+	return err
 }
 
 func (j *Journal) streamConfigs() []jetstream.StreamConfig {
@@ -171,8 +200,7 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 		facts = append(facts, fmt.Sprintf("%s.%s.>", event.Root, n))
 	}
 	base := jetstream.StreamConfig{
-		Storage: jetstream.FileStorage, Replicas: j.cfg.Replicas,
-		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 		MaxBytes: j.cfg.MaxBytes / 4, Duplicates: 2 * time.Minute,
 	}
 	journal, intents, timers, dead := base, base, base, base
