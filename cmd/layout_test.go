@@ -69,9 +69,10 @@ var mayImport = map[string]string{
 	"services/sandbox":       words + "pkg/telemetry pkg/exchange pkg/service",
 
 	// What runs.
-	"cmd":            "",
-	"cmd/patchbay":   anything + "pkg/embedded" + services,
-	"cmd/simulation": anything + "pkg/embedded" + services,
+	"cmd":             "",
+	"cmd/conformance": "",
+	"cmd/patchbay":    anything + "pkg/embedded" + services,
+	"cmd/simulation":  anything + "pkg/embedded" + services,
 }
 
 const services = " services/requester services/approver services/provisioner services/statuswatcher services/sandbox "

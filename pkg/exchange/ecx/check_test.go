@@ -250,3 +250,21 @@ func TestFlowOfWhatIsSeenAfterwards(t *testing.T) {
 }
 
 var _ exchange.Client = (*ecx.Client)(nil)
+
+// TestEmptyIntent: what package intent refuses does not get here, but if it does it must
+// not take the process with it.
+func TestEmptyIntent(t *testing.T) {
+	c, f := checking(t)
+	f.on("POST /ecx/v3/l2/connections", answer(400, `[{"errorCode":"X","errorMessage":"no"}]`))
+	for _, in := range []*patchbayv1.CreateIntent{{}, {Primary: &patchbayv1.Leg{}, Secondary: &patchbayv1.Leg{}}} {
+		if _, err := c.Check(t.Context(), in); err != nil {
+			t.Errorf("Check: %v", err)
+		}
+		if out := c.Place(t.Context(), exchange.Placement{Intent: in, Legs: bothLegs}); out.Class != exchange.Refused {
+			t.Errorf("Place: %+v, want the exchange's refusal", out)
+		}
+		if keys := c.Keys(in); keys[exchange.Primary] != "" {
+			t.Errorf("Keys = %v, want none: nothing could be found by it", keys)
+		}
+	}
+}
