@@ -118,8 +118,11 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 
 // Latest hands the last fact of every subject that the filters match to yield, oldest
 // first, and returns at the end of what was there at the start. An entity has a subject
-// for each state it was in; its state is the newest that comes.
+// for each state it was in; its state is the newest that comes. No filter means all facts.
 func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
+	if len(filters) == 0 {
+		filters = []string{event.Root + ".>"} // the server wants one
+	}
 	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, yield)
 }
 
