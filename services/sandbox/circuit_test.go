@@ -281,3 +281,19 @@ func TestUpdate(t *testing.T) {
 		}
 	})
 }
+
+// TestOvertaken deletes a circuit whose speed is being changed: the change never comes.
+func TestOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, sandbox.Config{})
+		id := s.create(with(single(), object{"profileUUID": ownProfile}))
+		time.Sleep(2 * time.Second)
+		s.patch(s.acme, id, "update", object{"speed": 100, "speedUnit": "MB"}).want(http.StatusOK)
+		s.do(s.acme, http.MethodDelete, connections+"/"+id, nil).want(http.StatusOK)
+		time.Sleep(time.Minute)
+		got := s.get(s.acme, connections+"/"+id).want(http.StatusOK).object()
+		if got["status"] != "DEPROVISIONED" || got["speed"] != 50.0 || got["updateInProgress"] != false {
+			t.Errorf("%v at %v, in progress %v, want it gone at 50", got["status"], got["speed"], got["updateInProgress"])
+		}
+	})
+}
