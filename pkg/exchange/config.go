@@ -37,7 +37,8 @@ type Config struct {
 	// Getenv reads credentials; nil means os.Getenv.
 	Getenv func(string) string
 	Log    zerolog.Logger
-	// TracerProvider makes the spans of requests; nil means OpenTelemetry's global one.
+	// TracerProvider makes the spans of requests; nil means the one that made the span of
+	// the call's context, so that a client can be shared by services, or else the global one.
 	TracerProvider trace.TracerProvider
 	// CacheFor is how long ports and profiles are kept; default 1 minute.
 	CacheFor time.Duration

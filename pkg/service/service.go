@@ -7,11 +7,13 @@ import (
 	"context"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
+	"patchbay.io/pkg/view"
 )
 
 // Keys remembers which intents were ordered already. It only saves work: a hit is
@@ -33,5 +35,11 @@ type Runtime struct {
 	Key secret.Key
 	// Keys is optional; nil remembers nothing.
 	Keys Keys
+	// View answers questions; services decide nothing by it. Nil in unit tests.
+	View *view.View
 	Log  zerolog.Logger
+	// Tracers makes the service's spans; nil means OpenTelemetry's global provider.
+	Tracers trace.TracerProvider
+
+	own *Clients // closed with the runtime; nil if they are shared
 }

@@ -154,7 +154,7 @@ func (c *Client) roundTrip(ctx context.Context, k call, token secret.Secret) (re
 	if err := c.take(ctx, k.purpose); err != nil {
 		return reply{}, unsent(err)
 	}
-	ctx, span := c.tracer().Start(ctx, k.method+" ecx "+k.name,
+	ctx, span := c.tracer(ctx).Start(ctx, k.method+" ecx "+k.name,
 		trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(
 			attribute.String("http.request.method", k.method),
@@ -179,8 +179,11 @@ func (c *Client) roundTrip(ctx context.Context, k call, token secret.Secret) (re
 }
 
 // tracer is asked for at each use: the global provider may be set after New.
-func (c *Client) tracer() trace.Tracer {
+func (c *Client) tracer(ctx context.Context) trace.Tracer {
 	p := c.cfg.TracerProvider
+	if span := trace.SpanFromContext(ctx); p == nil && span.SpanContext().IsValid() {
+		p = span.TracerProvider()
+	}
 	if p == nil {
 		p = otel.GetTracerProvider()
 	}

@@ -1,0 +1,117 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/view"
+)
+
+// Verbs of questions that every service answers.
+const (
+	VerbList    = "list"
+	VerbRebuild = "rebuild"
+)
+
+// answerBytes bounds the snapshots of one answer; NATS takes messages up to 1 MiB.
+const answerBytes = 512 << 10
+
+// ListRequest asks the view, by [VerbList], for entities of a noun; or, if Find is set, for
+// what goes by that name.
+type ListRequest struct {
+	Find string `json:"find,omitempty"`
+
+	Noun event.Noun `json:"noun,omitempty"`
+	// The rest narrows the list as in [view.Query].
+	Open       bool   `json:"open,omitempty"`
+	Status     string `json:"status,omitempty"`
+	Provider   string `json:"provider,omitempty"`
+	Account    string `json:"account,omitempty"`
+	Order      string `json:"order,omitempty"`
+	Connection string `json:"connection,omitempty"`
+	Limit      int    `json:"limit,omitempty"`
+	After      uint64 `json:"after,omitempty"`
+}
+
+// ListAnswer is what the view says.
+type ListAnswer struct {
+	// Away says why the view cannot be asked now; then the journal still can.
+	Away      string          `json:"away,omitempty"`
+	Snapshots []view.Snapshot `json:"snapshots,omitempty"`
+	// Next is the After of the next page, 0 if there is none.
+	Next uint64 `json:"next,omitempty"`
+	// Entities answer Find.
+	Entities []event.Entity `json:"entities,omitempty"`
+}
+
+// Answer answers the questions that any instance of any service can answer, until ctx
+// ends: what is in the view, and the order to build it anew.
+func (rt *Runtime) Answer(ctx context.Context) error {
+	var work errgroup.Group
+	work.Go(func() error { return rt.Journal.Serve(ctx, VerbList, rt.list) })
+	work.Go(func() error { return rt.Journal.Serve(ctx, VerbRebuild, rt.rebuild) })
+	return work.Wait()
+}
+
+func (rt *Runtime) list(ctx context.Context, request []byte) ([]byte, error) {
+	var q ListRequest
+	if err := json.Unmarshal(request, &q); err != nil {
+		return nil, fmt.Errorf("read the question: %w", err)
+	}
+	a, err := rt.look(ctx, q)
+	if errors.Is(err, view.ErrAway) {
+		a, err = ListAnswer{Away: err.Error()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(a)
+}
+
+func (rt *Runtime) look(ctx context.Context, q ListRequest) (ListAnswer, error) {
+	if rt.View == nil {
+		return ListAnswer{}, view.ErrAway
+	}
+	if q.Find != "" {
+		found, err := rt.View.Find(ctx, q.Find)
+		return ListAnswer{Entities: found}, err
+	}
+	all, err := rt.View.List(ctx, q.Noun, view.Query{
+		Open: q.Open, Status: q.Status, Provider: q.Provider, Account: q.Account,
+		Order: q.Order, Connection: q.Connection, Limit: q.Limit, After: q.After,
+	})
+	return page(all, q.Limit), err
+}
+
+// page keeps as many snapshots as fit into a message. Next is set if more may follow.
+func page(all []view.Snapshot, limit int) ListAnswer {
+	var a ListAnswer
+	size := 0
+	for i, s := range all {
+		size += len(s.Data) + 512
+		if i > 0 && size > answerBytes {
+			break
+		}
+		a.Snapshots = append(a.Snapshots, s)
+	}
+	if n := len(a.Snapshots); n > 0 && (n < len(all) || n == limit) {
+		a.Next = a.Snapshots[n-1].Seq
+	}
+	return a
+}
+
+func (rt *Runtime) rebuild(ctx context.Context, _ []byte) ([]byte, error) {
+	if rt.View == nil {
+		return nil, view.ErrAway
+	}
+	report, err := rt.View.Rebuild(ctx, rt.Journal)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(report)
+}
