@@ -50,16 +50,17 @@ var mayImport = map[string]string{
 	"pkg/order":   schema + "pkg/event pkg/intent pkg/secret pkg/status",
 
 	// Over which wires.
-	"pkg/telemetry":    "pkg/secret",
-	"pkg/exchange":     words + "pkg/telemetry",
-	"pkg/exchange/ecx": words + "pkg/telemetry pkg/exchange",
-	"pkg/approval":     schema + "pkg/exchange pkg/intent pkg/status",
-	"pkg/journal":      words + "pkg/telemetry",
-	"pkg/hold":         schema + "pkg/event pkg/journal",
-	"pkg/view":         words + "pkg/telemetry pkg/exchange pkg/journal",
-	"pkg/embedded":     "",
-	"pkg/service":      wires + "pkg/exchange/ecx",
-	"pkg/testenv":      anything + "pkg/embedded",
+	"pkg/telemetry":             "pkg/secret",
+	"pkg/exchange":              words + "pkg/telemetry",
+	"pkg/exchange/ecx":          words + "pkg/telemetry pkg/exchange",
+	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
+	"pkg/exchange/exchangetest": schema + "pkg/exchange pkg/status",
+	"pkg/journal":               words + "pkg/telemetry",
+	"pkg/hold":                  schema + "pkg/event pkg/journal",
+	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
+	"pkg/embedded":              "",
+	"pkg/service":               wires + "pkg/exchange/ecx",
+	"pkg/testenv":               anything + "pkg/embedded",
 
 	// Who decides. They meet only in the journal.
 	"services/requester":     anything,
@@ -70,9 +71,11 @@ var mayImport = map[string]string{
 
 	// What runs.
 	"cmd":             "",
+	"cmd/client":      anything + "cmd/story",
 	"cmd/conformance": "",
-	"cmd/patchbay":    anything + "pkg/embedded" + services,
+	"cmd/patchbay":    anything + "pkg/embedded cmd/client" + services,
 	"cmd/simulation":  anything + "pkg/embedded" + services,
+	"cmd/story":       schema + "pkg/event pkg/intent pkg/journal pkg/order pkg/status",
 }
 
 const services = " services/requester services/approver services/provisioner services/statuswatcher services/sandbox "
@@ -80,7 +83,7 @@ const services = " services/requester services/approver services/provisioner ser
 // testsMayImport lists what tests may import besides what their package may.
 var testsMayImport = map[string]string{
 	"pkg":      "pkg/testenv pkg/embedded",
-	"services": "pkg/testenv pkg/embedded pkg/exchange/ecx pkg/service",
+	"services": "pkg/testenv pkg/embedded pkg/exchange/exchangetest pkg/exchange/ecx pkg/service",
 	"cmd":      anything + services + "pkg/testenv pkg/embedded",
 }
 
@@ -90,17 +93,18 @@ var testsMayImport = map[string]string{
 var owner = map[string]string{
 	"cel.dev/cel-go":                       "pkg/policy",
 	"github.com/alicebob/miniredis/":       "pkg/embedded",
-	"github.com/cloudevents/sdk-go/":       "pkg/event pkg/journal cmd/patchbay",
-	"github.com/fatih/color":               "cmd/patchbay",
+	"github.com/cloudevents/sdk-go/":       "pkg/event pkg/journal cmd/client",
+	"github.com/fatih/color":               "cmd/client",
 	"github.com/go-redis/redis_rate/":      "pkg/view",
 	"github.com/google/uuid":               "pkg/event pkg/journal services/sandbox",
 	"github.com/gowebpki/jcs":              "pkg/event pkg/intent",
+	"github.com/mattn/go-isatty":           "cmd/client",
 	"github.com/nats-io/nats-server/":      "pkg/embedded pkg/testenv",
 	"github.com/nats-io/nats.go":           "pkg/embedded pkg/journal pkg/testenv",
 	"github.com/prometheus/client_golang/": "pkg/telemetry",
 	"github.com/redis/go-redis/":           "pkg/embedded pkg/testenv pkg/view",
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
-	"github.com/spf13/":                    "cmd/patchbay",
+	"github.com/spf13/":                    "cmd/client cmd/patchbay",
 	"go.opentelemetry.io/contrib/":         "pkg/telemetry",
 	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/ecx pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
