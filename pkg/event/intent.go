@@ -1,6 +1,12 @@
 package event
 
-import "strings"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	ce "github.com/cloudevents/sdk-go/v2/event"
+)
 
 // Subjects on which upstream writes.
 const (
@@ -50,4 +56,17 @@ func Slug(word string) string {
 		}
 		return '_'
 	}, word)
+}
+
+// NewIntent writes the event of an intent or decision as upstream would: typ as
+// [IntentType] has it, source and id its identity, data its JSON.
+func NewIntent(typ, source, id string, data []byte) (ce.Event, error) {
+	e := ce.New(ce.CloudEventsVersionV1)
+	e.SetType(typ)
+	e.SetSource(source)
+	e.SetID(id)
+	if err := e.SetData("application/json", json.RawMessage(data)); err != nil {
+		return e, fmt.Errorf("intent %s: %w", id, err)
+	}
+	return e, e.Validate()
 }
