@@ -1,0 +1,100 @@
+package requester
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/intent"
+	"patchbay.io/pkg/order"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// check asks the exchange what intake could not, before the first attempt.
+func (r *Requester) check(ctx context.Context, h *handling) error {
+	h.asked = true
+	c, err := r.client(h.s.order)
+	if err != nil {
+		return err
+	}
+	in, err := r.secretIntent(ctx, h.s.order)
+	if err != nil {
+		return err
+	}
+	if in == nil {
+		return r.append(ctx, h, intentGone(h.s))
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	checked, err := c.Check(ctx, in)
+	if err != nil {
+		r.rt.Log.Info().Err(err).Str("order", h.s.order.GetId()).Msg("check failed")
+		return nil
+	}
+	next := h.s.next(order.Accepted, "")
+	next.Checked, next.Flow = true, checked.Flow
+	if next.Violations = checked.Violations; len(checked.Violations) > 0 {
+		for _, l := range inState(next, order.Open) {
+			fail(l, &patchbayv1.Failure{Reason: order.Invalid, Message: "the exchange does not allow it; see the violations"})
+		}
+		conclude(next)
+	}
+	return r.append(ctx, h, next)
+}
+
+// question is a request of the verb "check": an intent of a kind as upstream would send it.
+type question struct {
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data"`
+}
+
+// answer is what is wrong with an intent, and what would become of it.
+type answer struct {
+	Violations []json.RawMessage `json:"violations"`
+	Notes      []string          `json:"notes,omitempty"`
+	Flow       string            `json:"flow,omitempty"`
+	Account    string            `json:"account,omitempty"`
+}
+
+// Check answers what an intent would meet, without ordering anything.
+func (r *Requester) Check(ctx context.Context, request []byte) ([]byte, error) {
+	var q question
+	if err := json.Unmarshal(request, &q); err != nil {
+		return nil, fmt.Errorf("check: %w", err)
+	}
+	m, violations := intent.Read(event.Intent, q.Kind, q.Data)
+	o := &patchbayv1.Order{Kind: q.Kind}
+	a := &asked{kind: q.Kind, message: m, violations: violations}
+	if m != nil {
+		a.redacted = intent.Redact(m, r.rt.Key)
+	}
+	out := answer{Violations: []json.RawMessage{}}
+	var all []*patchbayv1.Violation
+	var err error
+	if in, ok := m.(*patchbayv1.CreateIntent); ok {
+		var checked exchange.Checked
+		checked, err = r.examineCreate(ctx, o, in)
+		all, out.Notes = merge(violations, checked.Violations), checked.Notes
+		if err == nil && o.GetAccount() != "" && !o.GetChecked() {
+			out.Notes = append(out.Notes, "the exchange did not answer in time; what only it knows was not checked")
+		}
+	} else {
+		all, err = r.examine(ctx, o, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out.Flow, out.Account = o.GetFlow(), o.GetAccount()
+	for _, v := range all {
+		b, err := event.Marshal(proto.Message(v))
+		if err != nil {
+			return nil, err
+		}
+		out.Violations = append(out.Violations, b)
+	}
+	return json.Marshal(out)
+}

@@ -1,0 +1,110 @@
+package requester
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// index knows which open orders a circuit or another order concerns. It only says whom to
+// nudge; what it says is read again in the journal.
+type index struct {
+	mu      sync.Mutex
+	reached uint64
+	moved   chan struct{} // closed and replaced when reached rises
+	keys    map[string][]string
+	orders  map[string]map[string]bool
+}
+
+func newIndex() *index {
+	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{}}
+}
+
+// follow keeps the index until ctx ends. It reads transitions too, only to know how far
+// it has come.
+func (x *index) follow(ctx context.Context, j *journal.Journal) error {
+	return j.Follow(ctx, journal.From{LastPerSubject: true}, factFilters(), func(rec journal.Record) error {
+		o := new(patchbayv1.Order)
+		if rec.Entity().Noun == event.Order && rec.Into(o) == nil {
+			x.note(o)
+		}
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.reached = rec.Seq
+		close(x.moved)
+		x.moved = make(chan struct{})
+		return nil
+	})
+}
+
+// note remembers what an order is concerned by while it is open.
+func (x *index) note(o *patchbayv1.Order) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, key := range x.keys[o.GetId()] {
+		delete(x.orders[key], o.GetId())
+		if len(x.orders[key]) == 0 {
+			delete(x.orders, key)
+		}
+	}
+	delete(x.keys, o.GetId())
+	if o.GetOutcome() != "" {
+		return
+	}
+	for _, key := range concerns(o) {
+		if x.orders[key] == nil {
+			x.orders[key] = map[string]bool{}
+		}
+		x.orders[key][o.GetId()] = true
+		x.keys[o.GetId()] = append(x.keys[o.GetId()], key)
+	}
+}
+
+// concerns are the ids of circuits and orders whose news an order wants.
+func concerns(o *patchbayv1.Order) []string {
+	var all []string
+	for _, l := range o.GetLegs() {
+		if l.GetConnectionId() != "" {
+			all = append(all, l.GetConnectionId())
+		}
+	}
+	if o.GetKind() != exchange.Create && o.GetTargetOrderId() != "" {
+		all = append(all, o.GetTargetOrderId())
+	}
+	return all
+}
+
+// of returns the open orders that the circuit or order with the id concerns, as of the
+// journal sequence seq.
+func (x *index) of(ctx context.Context, id string, seq uint64) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for {
+		x.mu.Lock()
+		reached, moved := x.reached, x.moved
+		var found []string
+		for order := range x.orders[id] {
+			found = append(found, order)
+		}
+		x.mu.Unlock()
+		if reached >= seq {
+			slices.Sort(found)
+			return found, nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil, journal.Later(250*time.Millisecond, fmt.Errorf("index is at %d, not yet at %d: %w", reached, seq, errBehind))
+		}
+	}
+}
+
+var errBehind = errors.New("still reading the journal")

@@ -1,0 +1,161 @@
+package requester
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/status"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// slack is how far two clocks that are compared may be apart beyond what is known of them.
+const slack = 5 * time.Second
+
+// sought says which circuits may be the one that a lost answer was about.
+type sought struct {
+	// since is when the leg's first attempt was written down, by the exchange's clock.
+	since time.Time
+	// foreign has the exchange's ids of circuits that belong to something else.
+	foreign []string
+}
+
+// may reports whether c can be ours, and whether that can be told at all.
+func (w sought) may(c *patchbayv1.Connection) (ours, clear bool) {
+	switch {
+	case status.Status(c.GetStatus()).Ended(), slices.Contains(w.foreign, c.GetExchangeId()):
+		return false, true
+	case c.GetCreatedAt() == nil:
+		return true, false
+	default:
+		return !c.GetCreatedAt().AsTime().Before(w.since.Add(-slack)), true
+	}
+}
+
+// afterFind returns the fact that follows a look for lost circuits: those that were found,
+// by leg, sifted by what may be ours. It returns nil if nothing changes by it.
+func afterFind(s *state, found map[string][]*patchbayv1.Connection, by map[string]sought, now time.Time) *patchbayv1.Order {
+	var legs []*patchbayv1.OrderLeg
+	next := s.next("", "")
+	changed := false
+	for _, l := range inState(next, order.Uncertain) {
+		want, asked := by[l.GetLeg()]
+		if !asked {
+			continue
+		}
+		legs = append(legs, l)
+		was := l.GetAttempt().GetCandidates()
+		ours, clear := sift(found[l.GetLeg()], want)
+		switch {
+		case len(ours) == 1 && clear:
+			place(next, l, ours[0])
+			changed = true
+		case len(ours) > 0:
+			l.Attempt.Candidates = ours
+			changed = changed || !slices.Equal(was, ours)
+		default:
+			nothingFound(s, l, now)
+			changed = true
+		}
+	}
+	_, next.Leg = names(legs)
+	if !changed {
+		return nil
+	}
+	sum(next)
+	return next
+}
+
+// sift returns the ids of the circuits that may be ours, sorted, and whether all are clear.
+func sift(found []*patchbayv1.Connection, want sought) (ids []string, clear bool) {
+	clear = true
+	for _, c := range found {
+		if ours, sure := want.may(c); ours {
+			ids = append(ids, c.GetExchangeId())
+			clear = clear && sure
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), clear
+}
+
+// nothingFound notes a look in vain. It counts only if the attempt was over before it.
+func nothingFound(s *state, l *patchbayv1.OrderLeg, now time.Time) {
+	a := l.GetAttempt()
+	a.Candidates = nil
+	a.LookedAt = timestamppb.New(now)
+	if !now.Before(s.over(l)) {
+		a.Looks++
+	}
+	if f := l.GetFailure(); f.GetReason() == refused && a.GetNumber() == 1 {
+		// The exchange said that the tag or token is taken, and not by us.
+		f.Message = "somebody else has the tag or token at the exchange"
+		fail(l, f)
+	}
+}
+
+// afterGet returns the fact that follows a look at the circuits of a change or delete:
+// each as the exchange shows it, nil for one that the exchange does not know any more. It
+// returns nil if nothing changes by it.
+func afterGet(s *state, seen map[string]*patchbayv1.Connection, now time.Time) *patchbayv1.Order {
+	next := s.next("", "")
+	var changed []*patchbayv1.OrderLeg
+	for _, l := range next.GetLegs() {
+		c, looked := seen[l.GetLeg()]
+		if !looked {
+			continue
+		}
+		before := proto.CloneOf(l)
+		if s.order.GetKind() == exchange.Delete {
+			getOfDelete(s, l, c, now)
+		} else {
+			getOfChange(s, l, c, now)
+		}
+		if !proto.Equal(before, l) {
+			changed = append(changed, l)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	_, next.Leg = names(changed)
+	sum(next)
+	return next
+}
+
+func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now time.Time) {
+	at := status.Status(c.GetStatus())
+	switch {
+	case l.GetState() == order.Placed:
+		if at == status.Provisioned && !now.Before(s.calm(l)) {
+			fail(l, &patchbayv1.Failure{Reason: rejected, ExchangeMessage: c.GetRejectComment(),
+				Message: "the circuit stands as before; the other company did not agree to the deletion, and it still bills"})
+		}
+	case c == nil, at.Ended():
+		l.State = order.Completed
+	case at == status.PendingDelete, at == status.Deprovisioning:
+		l.State = order.Placed
+	default:
+		nothingFound(s, l, now)
+	}
+}
+
+func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now time.Time) {
+	set := setFor(s.order, l.GetLeg())
+	pending := c.GetChangePending() && set.BandwidthMbps != nil && c.GetPendingBandwidthMbps() == set.GetBandwidthMbps()
+	switch {
+	case c == nil, status.Status(c.GetStatus()).Ended():
+		fail(l, &patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"})
+	case shown(set) && shows(c, set):
+		l.State = order.Completed
+	case l.GetState() == order.Placed:
+	case pending:
+		l.State = order.Placed
+	default:
+		nothingFound(s, l, now)
+	}
+}

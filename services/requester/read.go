@@ -1,0 +1,153 @@
+package requester
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/intent"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/status"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+func orderEntity(id string) event.Entity { return event.Entity{Noun: event.Order, ID: id} }
+
+// lastOrder reads the order's last fact; nil if there is none.
+func (r *Requester) lastOrder(ctx context.Context, id string) (*patchbayv1.Order, journal.Record, error) {
+	rec, err := r.rt.Journal.Last(ctx, orderEntity(id))
+	if err != nil || rec.None() {
+		return nil, rec, err
+	}
+	o := new(patchbayv1.Order)
+	if err := rec.Into(o); err != nil {
+		return nil, rec, journal.Permanent(fmt.Errorf("order %s: %w", id, err))
+	}
+	return o, rec, nil
+}
+
+// read gathers what a decision about an order rests on. It returns nil if there is no
+// such order.
+func (r *Requester) read(ctx context.Context, id string) (*state, journal.Record, error) {
+	o, rec, err := r.lastOrder(ctx, id)
+	if err != nil || o == nil {
+		return nil, rec, err
+	}
+	s := &state{order: o, stamp: rec.Stamp, within: account.DefaultAttempt, quiet: account.DefaultQuiet}
+	if a, ok := r.rt.Accounts.ByName(o.GetAccount()); ok {
+		s.within, s.quiet = a.Attempt, a.Quiet
+	}
+	if c := r.rt.Clients[o.GetAccount()]; c != nil && o.GetCreate() != nil {
+		s.together, s.keys = c.Together(), c.Keys(intent.Expand(o.GetCreate()))
+	}
+	if err := r.readOthers(ctx, s); err != nil {
+		return nil, rec, err
+	}
+	s.circuits = map[string]circuit{}
+	for _, l := range o.GetLegs() {
+		if l.GetConnectionId() == "" {
+			continue
+		}
+		if s.circuits[l.GetLeg()], err = r.readCircuit(ctx, o, l); err != nil {
+			return nil, rec, err
+		}
+	}
+	return s, rec, nil
+}
+
+// readOthers reads the orders that this one is about, or that is about it.
+func (r *Requester) readOthers(ctx context.Context, s *state) (err error) {
+	if s.order.GetOutcome() != "" {
+		return nil
+	}
+	if id := s.order.GetTargetOrderId(); id != "" {
+		if s.target, _, err = r.lastOrder(ctx, id); err != nil {
+			return err
+		}
+		adoptLegs(s.order, s.target)
+	}
+	if id := s.order.GetCancelledBy(); id != "" {
+		s.cancel, _, err = r.lastOrder(ctx, id)
+	}
+	return err
+}
+
+func (r *Requester) readCircuit(ctx context.Context, o *patchbayv1.Order, l *patchbayv1.OrderLeg) (circuit, error) {
+	c := circuit{}
+	t, seq, err := r.lastTransition(ctx, l.GetConnectionId())
+	if err != nil {
+		return c, err
+	}
+	if t != nil {
+		c.seq, c.conn, c.inferred = seq, t.GetConnection(), t.GetInferred()
+	}
+	if o.GetKind() == exchange.Create || o.GetOutcome() != "" {
+		return c, nil
+	}
+	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Change, ID: l.GetConnectionId()})
+	if err != nil {
+		return c, err
+	}
+	if !rec.None() {
+		c.change, c.changeSeq = new(patchbayv1.Change), rec.Seq
+		if err := rec.Into(c.change); err != nil {
+			return c, journal.Permanent(err)
+		}
+	}
+	if o.GetKind() == exchange.Delete && l.GetState() == order.Placed && c.state().Status == status.Provisioned &&
+		c.seq > l.GetConnectionSequence() {
+		c.returned, err = r.returned(ctx, l)
+	}
+	return c, err
+}
+
+// lastTransition reads the last fact of a connection; nil if it was not seen yet.
+func (r *Requester) lastTransition(ctx context.Context, connection string) (*patchbayv1.Transition, uint64, error) {
+	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Connection, ID: connection})
+	if err != nil || rec.None() {
+		return nil, 0, err
+	}
+	t := new(patchbayv1.Transition)
+	if err := rec.Into(t); err != nil {
+		return nil, 0, journal.Permanent(err)
+	}
+	return t, rec.Seq, nil
+}
+
+// returned reports whether a circuit was PENDING_DELETE after its deletion was placed.
+func (r *Requester) returned(ctx context.Context, l *patchbayv1.OrderLeg) (bool, error) {
+	e := event.Entity{Noun: event.Connection, ID: l.GetConnectionId()}
+	found := false
+	err := r.rt.Journal.History(ctx, []string{e.Filter()}, func(rec journal.Record) error {
+		t := new(patchbayv1.Transition)
+		if rec.Seq <= l.GetConnectionSequence() || rec.Into(t) != nil {
+			return nil // before the deletion, or unreadable
+		}
+		found = found || t.GetTo().GetStatus() == string(status.PendingDelete) ||
+			t.GetFrom().GetStatus() == string(status.PendingDelete)
+		return nil
+	})
+	return found, err
+}
+
+// firstAttempt is when the first `placing` of a leg was written, by the NATS server's clock.
+// A circuit of any attempt since then may be ours.
+func (r *Requester) firstAttempt(ctx context.Context, s *state, leg string) (time.Time, error) {
+	l := legOf(s.order, leg)
+	first := s.started(l)
+	if l.GetAttempt().GetNumber() <= 1 {
+		return first, nil
+	}
+	err := r.rt.Journal.History(ctx, []string{event.Order.Filter(order.Placing, s.order.GetId())}, func(rec journal.Record) error {
+		o := new(patchbayv1.Order)
+		if rec.Into(o) == nil && (o.GetLeg() == leg || o.GetLeg() == exchange.Both) && rec.Stamp.Before(first) {
+			first = rec.Stamp
+		}
+		return nil
+	})
+	return first, err
+}

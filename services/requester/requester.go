@@ -1,0 +1,177 @@
+// Package requester turns intents into circuits, exactly one for each leg of an intent.
+//
+// It relies on the journal alone: a handler reads the order's last fact, works out the one
+// next thing, does it, reads again. What the next thing is, decide says, a pure function of
+// what was read and of the NATS server's stamp on the message that nudged; the shell around
+// it only reads, asks the exchange and appends. So repeats, delays and any number of
+// instances do no harm.
+//
+// Promises:
+//   - The append of `accepted`, which expects no fact before it, is the only claim on an
+//     intent; winning the append of `placing` is the only licence for a call. Both are
+//     written before what they are about.
+//   - A call whose answer is lost is resolved by looking, never by another call first.
+//     Another call follows only after the attempt's time, the exchange's quiet time and
+//     two looks that found nothing, the last of them after the quiet time.
+//   - An order that has not ended says in its last fact what it waits for. Nothing follows
+//     an outcome but `orphaned`.
+//   - Secrets are read from INTENTS right before they are sent, and stay in no fact.
+//
+// Where an attempt did nothing (throttled, never sent), and where one leg fails while the
+// other goes on, the fact that follows bears the word for where the order stands: accepted,
+// uncertain, placed or cancelling. The closed list of words has none of its own for that.
+//
+// It never decides for the seller, never watches circuits, and never guesses: what stays
+// unclear stays `uncertain` and says what a person should check.
+package requester
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/hold"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+const (
+	name = "requester"
+	// limit is how many handlers of a consumer work at one time. A handler may wait for an
+	// exchange for as long as an attempt may take.
+	limit = 64
+)
+
+// Requester handles intents, and the news that orders wait for.
+type Requester struct {
+	rt    service.Runtime
+	holds hold.Ledger
+	ports ports
+	index *index
+}
+
+// New returns a requester that stands on rt.
+func New(rt service.Runtime) *Requester {
+	return &Requester{
+		rt:    rt,
+		holds: hold.Ledger{Journal: rt.Journal, By: name},
+		ports: ports{all: map[string]knownPorts{}},
+		index: newIndex(),
+	}
+}
+
+// Run carries out intents until ctx ends.
+func Run(ctx context.Context, rt service.Runtime) error {
+	r := New(rt)
+	work, ctx := errgroup.WithContext(ctx)
+	j := rt.Journal
+	work.Go(func() error { return r.index.follow(ctx, j) })
+	work.Go(func() error { return j.Serve(ctx, "check", r.Check) })
+	work.Go(func() error { return r.rearm(ctx) })
+	for _, c := range []struct {
+		journal.Consumer
+		handle journal.Handler
+	}{
+		{journal.Consumer{Durable: "requester-intents", Stream: journal.Intents, Filters: []string{event.IntentSubjects}}, r.Intent},
+		{journal.Consumer{Durable: name, Stream: journal.Facts, Filters: factFilters()}, r.Fact},
+		{journal.Consumer{Durable: "requester-timers", Stream: journal.Timers, Filters: []string{journal.Due(event.Order)}}, r.Due},
+	} {
+		c.Limit = limit
+		work.Go(func() error { return j.Consume(ctx, c.Consumer, c.handle) })
+	}
+	return work.Wait()
+}
+
+// factFilters are the facts that orders wait for.
+func factFilters() []string {
+	return []string{
+		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
+	}
+}
+
+// nudge is what a message tells: the time, by the NATS server's clock, and what caused it.
+type nudge struct {
+	now   time.Time
+	cause string
+}
+
+// Fact advances the orders that a fact concerns.
+func (r *Requester) Fact(ctx context.Context, rec journal.Record) error {
+	e := rec.Entity()
+	orders, err := r.index.of(ctx, e.ID, rec.Seq)
+	if err != nil {
+		return err
+	}
+	related, err := relatedTo(rec)
+	if err != nil {
+		return journal.Permanent(err)
+	}
+	done := map[string]bool{"": true}
+	var failures []error
+	for _, id := range append(related, orders...) {
+		if done[id] {
+			continue
+		}
+		done[id] = true
+		if err := r.advance(ctx, id, nudge{rec.Stamp, rec.Event.ID()}); err != nil {
+			failures = append(failures, fmt.Errorf("order %s: %w", id, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// relatedTo returns the orders that a fact names.
+func relatedTo(rec journal.Record) ([]string, error) {
+	switch rec.Entity().Noun {
+	case event.Order:
+		o := new(patchbayv1.Order)
+		err := rec.Into(o)
+		related := []string{rec.Entity().ID, o.GetCancelledBy()}
+		if o.GetKind() != exchange.Create {
+			related = append(related, o.GetTargetOrderId())
+		}
+		return related, err
+	case event.Connection:
+		t := new(patchbayv1.Transition)
+		err := rec.Into(t)
+		return []string{t.GetConnection().GetOrderId()}, err
+	default:
+		c := new(patchbayv1.Change)
+		err := rec.Into(c)
+		return []string{c.GetOrderId()}, err
+	}
+}
+
+// Due advances the order whose timer is due.
+func (r *Requester) Due(ctx context.Context, rec journal.Record) error {
+	return r.advance(ctx, rec.Entity().ID, nudge{now: rec.Stamp})
+}
+
+// rearm makes all open orders look around once, since a timer may have been lost while
+// nobody ran. It tries until it has.
+func (r *Requester) rearm(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := r.rt.Journal.Each(ctx, []string{event.Order.Filter("*", "*")}, func(rec journal.Record) error {
+			o := new(patchbayv1.Order)
+			if rec.Into(o) != nil || o.GetOutcome() != "" {
+				return nil // ended, or unreadable: its own message says so
+			}
+			return r.rt.Journal.Arm(ctx, rec.Entity(), purpose, r.rt.Journal.Now())
+		})
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		r.rt.Log.Warn().Err(err).Msg("timers not yet armed anew")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}

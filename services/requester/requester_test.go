@@ -1,0 +1,209 @@
+package requester_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/exchangetest"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/secret"
+	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/status"
+	"patchbay.io/pkg/testenv"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/requester"
+)
+
+// patience is how long a test waits for what is sure to come.
+const patience = 30 * time.Second
+
+// world is a requester at work, with a journal and an exchange of its own.
+type world struct {
+	t    *testing.T
+	nats testenv.NATS
+	j    *journal.Journal
+	fake *exchangetest.Fake
+	rt   service.Runtime
+	stop func()
+}
+
+// start runs a requester against fake. Attempts take 600 ms here and quiet times 400 ms,
+// so that what rests on them can be seen.
+func start(t *testing.T, fake *exchangetest.Fake) *world {
+	t.Helper()
+	w := &world{t: t, nats: testenv.StartNATS(t), fake: fake}
+	w.j = w.nats.Open(t, journal.Config{})
+	w.rt = service.Runtime{
+		Journal: w.j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
+		Accounts: account.File{Accounts: []account.Account{{
+			Name: "acme", API: account.ECX, Role: account.Buyer, Attempt: 600 * time.Millisecond, Quiet: 400 * time.Millisecond,
+		}}},
+		Clients: map[string]exchange.Client{"acme": fake},
+	}
+	w.run(w.rt)
+	return w
+}
+
+// run starts a requester on rt; w.stop ends it.
+func (w *world) run(rt service.Runtime) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- requester.Run(ctx, rt) }()
+	var stopped bool
+	w.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("Run = %v, want nil after a stop", err)
+		}
+	}
+	w.t.Cleanup(func() { w.stop() })
+}
+
+// pair is an intent for two legs on ports of their own.
+func pair(name string, tag int) string {
+	return fmt.Sprintf(`{"name":%q,"bandwidthMbps":50,"notifications":["a@example.com"],
+		"primary":{"aSide":{"portId":"port-1","tag":{"vlan":%d}},"zSide":{"profileId":"profile-1","authorizationKey":"canary"}},
+		"secondary":{"name":"%s-2","aSide":{"portId":"port-2","tag":{"vlan":%d}}}}`, name, tag, name, tag)
+}
+
+// single is an intent for one leg.
+func single(name string, tag int) string {
+	return fmt.Sprintf(`{"name":%q,"bandwidthMbps":50,"notifications":["a@example.com"],
+		"primary":{"aSide":{"portId":"port-1","tag":{"vlan":%d}},"zSide":{"profileId":"profile-1"}}}`, name, tag)
+}
+
+// submit publishes an intent and returns its order's id.
+func (w *world) submit(kind, id, data string) string {
+	w.t.Helper()
+	e, err := event.NewIntent(event.IntentType(event.Intent, kind), "test", id, []byte(data))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.j.Submit(context.Background(), event.IntentSubject(event.Intent, kind), e); err != nil {
+		w.t.Fatal(err)
+	}
+	return event.OrderID("test", id)
+}
+
+// until follows the order until a fact fits, and returns it. Every step on the way is held
+// against the charts.
+func (w *world) until(id, want string, fits func(*patchbayv1.Order) bool) *patchbayv1.Order {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	enough := errors.New("enough")
+	var last, found *patchbayv1.Order
+	err := w.j.Follow(ctx, journal.From{}, []string{event.Order.Filter("*", id)}, func(r journal.Record) error {
+		o := new(patchbayv1.Order)
+		if err := r.Into(o); err != nil {
+			return err
+		}
+		if err := order.Check(last, o); err != nil {
+			w.t.Errorf("%v", err)
+		}
+		if o.GetOutcome() == "" && o.GetWait().GetWhat() == "" {
+			w.t.Errorf("order %s waits for nothing named after %s", id, o.GetFact())
+		}
+		last = o
+		if fits(o) {
+			found = o
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		b, _ := json.MarshalIndent(last, "", " ")
+		w.t.Fatalf("order %s did not come to %q: %v; last fact %s", id, want, err, b)
+	}
+	return found
+}
+
+func (w *world) fact(id, fact string) *patchbayv1.Order {
+	w.t.Helper()
+	return w.until(id, fact, func(o *patchbayv1.Order) bool { return o.GetFact() == fact })
+}
+
+// ended waits for the end of an order.
+func (w *world) ended(id string) *patchbayv1.Order {
+	w.t.Helper()
+	return w.until(id, "its end", func(o *patchbayv1.Order) bool { return o.GetOutcome() != "" })
+}
+
+// observe announces where a circuit stands, as the watcher would.
+func (w *world) observe(exchangeID string, s status.Status, p status.Provider) {
+	w.t.Helper()
+	w.announce(exchangeID, func(t *patchbayv1.Transition) {
+		t.Connection.Status, t.Connection.ProviderStatus = string(s), string(p)
+	})
+}
+
+func (w *world) announce(exchangeID string, change func(*patchbayv1.Transition)) {
+	w.t.Helper()
+	ctx := context.Background()
+	e := event.Entity{Noun: event.Connection, ID: event.ConnectionID("equinix", exchangeID)}
+	for {
+		last, err := w.j.Last(ctx, e)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		was := new(patchbayv1.Transition)
+		if !last.None() {
+			if err := last.Into(was); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		t := &patchbayv1.Transition{Connection: proto.CloneOf(was.GetConnection()), From: was.GetTo()}
+		if t.Connection == nil {
+			t.Connection = &patchbayv1.Connection{Id: e.ID, Exchange: "equinix", ExchangeId: exchangeID, BuyerAccount: "acme"}
+		}
+		change(t)
+		t.To = &patchbayv1.State{Status: t.Connection.GetStatus(), ProviderStatus: t.Connection.GetProviderStatus()}
+		_, err = w.j.Append(ctx, last, event.Fact{
+			Entity: e, Name: event.Slug(t.To.GetStatus()) + "." + event.Slug(t.To.GetProviderStatus()), Data: t, By: "status-watcher",
+		})
+		if !errors.Is(err, journal.ErrLost) {
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
+// ready lets all circuits of a placed order become usable.
+func (w *world) ready(o *patchbayv1.Order) {
+	w.t.Helper()
+	for _, l := range o.GetLegs() {
+		if l.GetExchangeId() != "" {
+			w.observe(l.GetExchangeId(), status.Provisioned, status.Available)
+		}
+	}
+}
+
+func TestPair(t *testing.T) {
+	w := start(t, new(exchangetest.Fake))
+	id := w.submit("create", "1", pair("both", 100))
+	o := w.fact(id, order.Placed)
+	if len(w.fake.Circuits()) != 2 || w.fake.Calls("Place") != 1 {
+		t.Fatalf("%d circuits by %d calls, want 2 by 1", len(w.fake.Circuits()), w.fake.Calls("Place"))
+	}
+	w.ready(o)
+	if o := w.ended(id); o.GetOutcome() != order.Completed {
+		t.Errorf("outcome %q, want completed: %v", o.GetOutcome(), o.GetFailure())
+	}
+}

@@ -1,0 +1,170 @@
+package requester
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/order"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// portsFor is how long the ports of an account are believed.
+const portsFor = 5 * time.Minute
+
+// ports remembers which ports an account has.
+type ports struct {
+	mu  sync.Mutex
+	all map[string]knownPorts
+}
+
+type knownPorts struct {
+	ids  []string
+	asOf time.Time
+}
+
+// of returns the account's ports. It asks the exchange when it was not asked lately, and
+// when fresh is set.
+func (p *ports) of(ctx context.Context, name string, c exchange.Client) ([]string, error) {
+	p.mu.Lock()
+	known, ok := p.all[name]
+	p.mu.Unlock()
+	if ok && time.Since(known.asOf) < portsFor {
+		return known.ids, nil
+	}
+	parties, err := c.Parties(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ports of %s: %w", name, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all[name] = knownPorts{parties.Ports, time.Now()}
+	return parties.Ports, nil
+}
+
+func exchangeOf(a account.API) string {
+	if a == account.PacketFabric {
+		return "packetfabric"
+	}
+	return "equinix"
+}
+
+func violation(field, value, rule, hint string) []*patchbayv1.Violation {
+	return []*patchbayv1.Violation{{Field: field, Value: value, Rule: rule, Hint: hint}}
+}
+
+func (r *Requester) buyers() (all []string) {
+	for _, a := range r.rt.Accounts.Buyers() {
+		all = append(all, a.Name)
+	}
+	return all
+}
+
+// buyer finds the account that orders: the one that is named, else the only one, else the
+// one that has the A-side port. An error means that the exchange could not be asked.
+func (r *Requester) buyer(ctx context.Context, in *patchbayv1.CreateIntent) (account.Account, []*patchbayv1.Violation, error) {
+	buyers := r.buyers()
+	hint := "the accounts that order: " + strings.Join(buyers, ", ")
+	pick := func(name string) (account.Account, []*patchbayv1.Violation, error) {
+		a, _ := r.rt.Accounts.ByName(name)
+		return a, nil, nil
+	}
+	named := in.GetAccount()
+	port := in.GetPrimary().GetASide().GetPortId()
+	switch {
+	case named != "" && slices.Contains(buyers, named):
+		return pick(named)
+	case named != "":
+		return account.Account{}, violation("account", fmt.Sprintf("%q", named), "an account that orders", hint), nil
+	case len(buyers) == 1:
+		return pick(buyers[0])
+	case port == "":
+		return account.Account{}, violation("account", "", "required", "no port tells it; "+hint), nil
+	}
+	owners, err := r.owners(ctx, port)
+	switch {
+	case len(owners) == 1 && err == nil:
+		return pick(owners[0])
+	case err != nil:
+		return account.Account{}, nil, err
+	case len(owners) > 1:
+		return account.Account{}, violation("account", "", "required", "the port belongs to "+strings.Join(owners, ", ")), nil
+	default:
+		return account.Account{}, violation("account", "", "required", "no account has the A-side port; "+hint), nil
+	}
+}
+
+// owners returns the accounts that have a port.
+func (r *Requester) owners(ctx context.Context, port string) ([]string, error) {
+	var owners []string
+	for _, name := range r.buyers() {
+		c := r.rt.Clients[name]
+		if c == nil {
+			continue
+		}
+		ids, err := r.ports.of(ctx, name, c)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(ids, port) {
+			owners = append(owners, name)
+		}
+	}
+	return owners, nil
+}
+
+// aim finds what a change or delete is about and puts it into the order.
+func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.Target) ([]*patchbayv1.Violation, error) {
+	if t.GetConnectionId() != "" {
+		return r.aimAtConnection(ctx, o, t.GetConnectionId())
+	}
+	id, field, value := t.GetOrderId(), "target.orderId", t.GetOrderId()
+	if id == "" {
+		id, field, value = event.OrderID(t.GetSource(), t.GetId()), "target.id", t.GetId()
+	}
+	target, _, err := r.lastOrder(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case target == nil:
+		return violation(field, fmt.Sprintf("%q", value), "an order that is known here", ""), nil
+	case target.GetKind() != exchange.Create:
+		return violation(field, fmt.Sprintf("%q", value), "an order that creates", "it is a "+target.GetKind()), nil
+	}
+	o.TargetOrderId = id
+	o.Account, o.Exchange, o.Api = target.GetAccount(), target.GetExchange(), target.GetApi()
+	adoptLegs(o, target)
+	return nil, nil
+}
+
+func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id string) ([]*patchbayv1.Violation, error) {
+	t, _, err := r.lastTransition(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit that is known here",
+			"a circuit that was just ordered may take some seconds to be seen"), nil
+	}
+	c := t.GetConnection()
+	a, ok := r.rt.Accounts.ByName(c.GetBuyerAccount())
+	if !ok || !a.Role.Buys() {
+		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit of an account of ours that orders", ""), nil
+	}
+	o.TargetOrderId = c.GetOrderId()
+	o.Account, o.Exchange, o.Api = a.Name, exchangeOf(a.API), string(a.API)
+	leg := c.GetLeg()
+	if leg != exchange.Secondary {
+		leg = exchange.Primary
+	}
+	o.Legs = []*patchbayv1.OrderLeg{{
+		Leg: leg, State: order.Open, Name: c.GetName(), ConnectionId: id, ExchangeId: c.GetExchangeId(),
+	}}
+	return nil, nil
+}

@@ -1,0 +1,94 @@
+package requester
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/order"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// Times of waiting.
+const (
+	// checkAgain is the pause after an exchange could not be asked to check an intent.
+	checkAgain = 30 * time.Second
+	// backstop is when an order that waits for others looks around by itself. Nothing
+	// depends on it; it bounds the harm of what nobody thought of.
+	backstop = time.Hour
+)
+
+// describe says in a fact what its order waits for. A pause before another
+// attempt is kept; since is when the order began to wait for this.
+func describe(o, before *patchbayv1.Order, now time.Time) {
+	if o.GetOutcome() != "" {
+		o.Wait = nil
+		return
+	}
+	w := waitOf(o)
+	w.Since = timestamppb.New(now)
+	if was := before.GetWait(); was.GetWhat() == w.GetWhat() && was.GetOn() == w.GetOn() && was.GetSince() != nil {
+		w.Since = was.GetSince()
+	}
+	for _, l := range inState(o, order.Open) {
+		if l.GetAttempt() != nil {
+			w.Until = o.GetWait().GetUntil()
+		}
+	}
+	o.Wait = w
+}
+
+// waitOf is what an order in this state waits for, and on whom.
+func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
+	at := "exchange " + o.GetAccount()
+	for _, l := range inState(o, order.Uncertain) {
+		if w := waitOfUncertain(l, at); w.GetAdvice() != "" {
+			return w
+		}
+	}
+	switch {
+	case has(o, order.Placing):
+		return &patchbayv1.Wait{What: "the exchange's answer", On: at}
+	case has(o, order.Uncertain):
+		return waitOfUncertain(inState(o, order.Uncertain)[0], at)
+	case has(o, order.Open) && !o.GetChecked():
+		return &patchbayv1.Wait{What: "the exchange, to check the intent", On: at}
+	case has(o, order.Open):
+		return waitOfOpen(inState(o, order.Open)[0], at)
+	case o.GetKind() == exchange.Delete && has(o, order.Placed):
+		return &patchbayv1.Wait{What: "the end of the circuit", On: "the other company, then " + at,
+			Advice: "until it is DEPROVISIONED the circuit bills; a seller may have to agree"}
+	case o.GetKind() == exchange.Change && has(o, order.Placed):
+		return &patchbayv1.Wait{What: "the change", On: "the other company, then " + at}
+	case has(o, order.Placed):
+		return &patchbayv1.Wait{What: "the circuit to be provisioned", On: "the other company, then " + at}
+	case o.GetTargetOrderId() != "":
+		return &patchbayv1.Wait{What: "the order that is its target", On: "order " + o.GetTargetOrderId()}
+	default:
+		return &patchbayv1.Wait{What: "its turn", On: "requester"}
+	}
+}
+
+func waitOfOpen(l *patchbayv1.OrderLeg, at string) *patchbayv1.Wait {
+	if answer := l.GetAttempt().GetAnswer(); answer != "" {
+		return &patchbayv1.Wait{What: "another attempt after: " + answer, On: at}
+	}
+	return &patchbayv1.Wait{What: "its turn", On: "requester"}
+}
+
+func waitOfUncertain(l *patchbayv1.OrderLeg, at string) *patchbayv1.Wait {
+	w := &patchbayv1.Wait{What: "certainty whether the exchange carried it out", On: at}
+	a := l.GetAttempt()
+	switch {
+	case len(a.GetCandidates()) > 0:
+		w.What, w.On = "a person", "operator"
+		w.Advice = "these circuits may be the " + l.GetLeg() + ": " + strings.Join(a.GetCandidates(), ", ") +
+			"; look at the exchange which one it is, and delete the others there"
+	case l.GetFailure().GetReason() == refused && a.GetNumber() > 1:
+		w.Advice = "the exchange says that the tag or token is in use (" + l.GetFailure().GetCode() +
+			"); look there who has it, or delete this order"
+	}
+	return w
+}
