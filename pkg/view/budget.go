@@ -1,0 +1,174 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+
+	"patchbay.io/pkg/exchange"
+)
+
+// longestWait is how long a call waits for its turn before it is told to come again.
+const longestWait = 30 * time.Second
+
+var _ exchange.Budget = (*View)(nil)
+
+// gate is one rate limit. Watching goes through two: its own and everybody's.
+type gate struct {
+	name  string // of the account and what the gate is for
+	limit redis_rate.Limit
+}
+
+// gates returns what a call for p has to pass, the narrowest first.
+func (v *View) gates(account string, perMinute int, p exchange.Purpose) []gate {
+	all := gate{account + ":all", perMinuteStrict(perMinute)}
+	if p != exchange.ForWatch {
+		return []gate{all}
+	}
+	share := max(1, int(v.cfg.WatchShare*float64(perMinute)))
+	return []gate{{account + ":watch", perMinuteStrict(share)}, all}
+}
+
+// perMinuteStrict lets a small flurry out at once and yet never more than n calls in any
+// minute: what the burst may use up is taken off the rate.
+func perMinuteStrict(n int) redis_rate.Limit {
+	burst := max(1, n/4)
+	return redis_rate.Limit{Rate: n - (burst - 1), Burst: burst, Period: time.Minute}
+}
+
+// Take lets a call out when the account's budget allows it: perMinute calls in any minute
+// by all replicas together, of which watching gets no more than its share, so that there
+// is always something left for orders. No perMinute means no limit. It waits for the
+// turn, and returns [exchange.Throttled] instead if that is more than 30 seconds or ctx's
+// deadline away. An account that was cooled is stayed away from.
+//
+// While Redis is away this process takes a fixed share of the budget for itself.
+func (v *View) Take(ctx context.Context, account string, perMinute int, p exchange.Purpose) error {
+	until := time.Now().Add(longestWait)
+	if d, ok := ctx.Deadline(); ok && d.Before(until) {
+		until = d
+	}
+	gates := v.gates(account, perMinute, p)
+	if perMinute <= 0 {
+		gates = nil
+	}
+	for {
+		wait, err := v.cooling(ctx, account)
+		for err == nil && wait <= 0 && len(gates) > 0 {
+			if wait, err = v.pass(ctx, gates[0], until); wait <= 0 {
+				gates = gates[1:]
+			}
+		}
+		switch {
+		case err != nil:
+			return err
+		case wait <= 0:
+			return nil
+		case time.Now().Add(wait).After(until):
+			return exchange.Throttled{After: wait}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pass goes through a gate, or returns how long to wait before trying again.
+func (v *View) pass(ctx context.Context, g gate, until time.Time) (wait time.Duration, err error) {
+	err = v.do(ctx, callTime, func(ctx context.Context) error {
+		r, err := v.rates.Allow(ctx, root+g.name, g.limit)
+		if err == nil && r.Allowed == 0 {
+			wait = max(r.RetryAfter, time.Millisecond)
+		}
+		return err
+	})
+	if err == nil || ctx.Err() != nil {
+		return wait, err
+	}
+	return v.passAlone(ctx, g, until)
+}
+
+// passAlone goes through this process's own gate. A turn that is near is taken and waited
+// for here, since one that is given back would be lost to others.
+func (v *View) passAlone(ctx context.Context, g gate, until time.Time) (time.Duration, error) {
+	turn := v.alone(g).Reserve()
+	wait := turn.Delay()
+	if wait <= 0 {
+		return 0, nil
+	}
+	if time.Now().Add(wait).After(until) {
+		turn.Cancel()
+		return wait, nil
+	}
+	select {
+	case <-ctx.Done():
+		turn.Cancel()
+		return 0, ctx.Err()
+	case <-time.After(wait):
+		return 0, nil
+	}
+}
+
+func (v *View) alone(g gate) *rate.Limiter {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	// The name alone will not do: the budget of an account may change.
+	key := fmt.Sprintf("%s %d", g.name, g.limit.Rate)
+	l := v.local[key]
+	if l == nil {
+		perSecond := float64(g.limit.Rate) * v.cfg.AwayShare / g.limit.Period.Seconds()
+		l = rate.NewLimiter(rate.Limit(perSecond), 1)
+		v.local[key] = l
+	}
+	return l
+}
+
+// Cool tells all replicas to stay away from an account until then, as after a 429. An
+// earlier time than one given before changes nothing.
+func (v *View) Cool(ctx context.Context, account string, until time.Time) {
+	v.mu.Lock()
+	if v.cool[account].Before(until) {
+		v.cool[account] = until
+	}
+	v.mu.Unlock()
+	left := time.Until(until)
+	if left < time.Millisecond {
+		return
+	}
+	// While Redis is away the others find out by themselves.
+	_ = v.do(ctx, callTime, func(ctx context.Context) error {
+		return cool.Run(ctx, v.rdb, []string{coolRoot + account}, left.Milliseconds()).Err()
+	})
+}
+
+// cool lengthens a cooldown to ARGV[1] milliseconds from now.
+var cool = redis.NewScript(`
+	if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end
+	return 1`)
+
+// cooling returns how long to stay away from an account, as far as can be told. The time
+// is that of Redis, so that clocks need not agree.
+func (v *View) cooling(ctx context.Context, account string) (time.Duration, error) {
+	v.mu.Lock()
+	left := time.Until(v.cool[account])
+	v.mu.Unlock()
+	var shared time.Duration
+	err := v.do(ctx, callTime, func(ctx context.Context) (err error) {
+		shared, err = v.rdb.PTTL(ctx, coolRoot+account).Result()
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if shared < 0 || shared > time.Duration(math.MaxInt64/2) {
+		shared = 0 // there is none
+	}
+	return max(left, shared), nil
+}

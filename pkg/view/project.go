@@ -1,0 +1,349 @@
+package view
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+)
+
+// batch is how many entities go to Redis in one call.
+const batch = 128
+
+var (
+	// errMoved tells the projector that the view is not what it was: flushed, or of another
+	// generation.
+	errMoved = errors.New("the view was begun anew")
+	// errBuilding tells it that another instance is making the view.
+	errBuilding = errors.New("the view is being built by another instance")
+)
+
+// Progress is how far a rebuild is.
+type Progress struct {
+	// Running tells that this instance makes the view just now.
+	Running bool `json:"running"`
+	// Done tells that the view was whole when this instance last looked.
+	Done bool `json:"done"`
+	// Seen of Total facts were read.
+	Seen  uint64        `json:"seen"`
+	Total uint64        `json:"total"`
+	Took  time.Duration `json:"-"`
+	// Seconds is Took for JSON.
+	Seconds float64 `json:"seconds"`
+}
+
+// Report is what a rebuild did.
+type Report struct {
+	Entities int     `json:"entities"`
+	Facts    uint64  `json:"facts"`
+	Seconds  float64 `json:"seconds"`
+	PerSec   float64 `json:"factsPerSecond"`
+}
+
+// Progress returns how far the last rebuild by this instance is.
+func (v *View) Progress() Progress {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.progress
+}
+
+func (v *View) note(change func(*Progress)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	change(&v.progress)
+	v.progress.Seconds = v.progress.Took.Seconds()
+}
+
+// Project keeps the view in step with the journal until ctx ends, and then returns nil.
+//
+// It goes on from the watermark that it finds in Redis. Where that is missing, of another
+// journal, or of facts that the journal has not got, the view is wiped and built anew;
+// so it is when Redis is flushed meanwhile. Any number of instances may project at once:
+// one builds while the others wait, then all follow, and the newest fact wins.
+func (v *View) Project(ctx context.Context, j *journal.Journal) error {
+	for ctx.Err() == nil {
+		m, err := v.attach(ctx, j)
+		if err == nil {
+			err = v.follow(ctx, j, m)
+		}
+		v.note(func(p *Progress) { p.Done, p.Running = false, false })
+		wait := pause
+		if errors.Is(err, errMoved) || errors.Is(err, errBuilding) {
+			wait = pause / 4
+		}
+		if ctx.Err() == nil {
+			v.cfg.Log.Debug().Err(err).Msg("view: attach again")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	return nil
+}
+
+// Rebuild wipes the view and makes it anew from the journal, and reports what that took.
+// If another instance is at it, it waits until that has ended.
+func (v *View) Rebuild(ctx context.Context, j *journal.Journal) (Report, error) {
+	for {
+		m, err := v.readMark(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		_, r, err := v.build(ctx, j, m)
+		if !errors.Is(err, errBuilding) && !errors.Is(err, errMoved) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return Report{}, ctx.Err()
+		case <-time.After(pause / 4):
+		}
+	}
+}
+
+// attach finds the view of our journal, and builds it if it is not there.
+func (v *View) attach(ctx context.Context, j *journal.Journal) (mark, error) {
+	id, err := j.Identity(ctx)
+	if err != nil {
+		return mark{}, err
+	}
+	m, err := v.readMark(ctx) // before the journal's end, so that it cannot be ahead of it
+	if err != nil {
+		return mark{}, err
+	}
+	last, err := j.LastSeq(ctx)
+	if err != nil {
+		return mark{}, err
+	}
+	if m.journal == id && m.whole && m.seq <= last {
+		v.journal.Store(&id)
+		return m, nil
+	}
+	if m.building {
+		return mark{}, errBuilding
+	}
+	why := "missing"
+	switch {
+	case m.gen == "":
+	case m.journal != id:
+		why = "of another journal"
+	case !m.whole:
+		why = "unfinished"
+	default:
+		why = "ahead of the journal"
+	}
+	v.cfg.Log.Info().Str("view", why).Msg("building the view from the journal")
+	m, r, err := v.build(ctx, j, m)
+	if err == nil {
+		v.cfg.Log.Info().Int("entities", r.Entities).Uint64("facts", r.Facts).
+			Float64("seconds", r.Seconds).Msg("view built")
+	}
+	return m, err
+}
+
+// build makes a new generation in place of the one seen.
+func (v *View) build(ctx context.Context, j *journal.Journal, seen mark) (m mark, r Report, err error) {
+	start := time.Now()
+	id, err := j.Identity(ctx)
+	if err != nil {
+		return m, r, err
+	}
+	last, err := j.LastSeq(ctx)
+	if err != nil {
+		return m, r, err
+	}
+	if seen.building {
+		return m, r, errBuilding
+	}
+	m = mark{gen: rand.Text(), journal: id, seq: last, whole: true}
+	if err := v.begin(ctx, seen.gen, m.gen, id); err != nil {
+		return m, r, err
+	}
+	v.note(func(p *Progress) { *p = Progress{Running: true} })
+	defer func() {
+		v.note(func(p *Progress) { p.Running, p.Done, p.Took = false, err == nil, time.Since(start) })
+	}()
+	b := builder{v: v, gen: m.gen, entries: map[event.Entity]entry{}, stayed: start}
+	if err := v.wipe(ctx, m.gen); err != nil {
+		return m, r, err
+	}
+	if err := b.fold(ctx, j); err != nil {
+		return m, r, err
+	}
+	if err := b.write(ctx, last); err != nil {
+		return m, r, err
+	}
+	v.journal.Store(&id)
+	took := time.Since(start)
+	v.meters.rebuild.Record(ctx, took.Seconds())
+	r = Report{Entities: len(b.entries), Facts: b.seen, Seconds: took.Seconds()}
+	if took > 0 {
+		r.PerSec = float64(b.seen) / took.Seconds()
+	}
+	return m, r, nil
+}
+
+// builder builds one generation.
+type builder struct {
+	v       *View
+	gen     string
+	entries map[event.Entity]entry
+	seen    uint64
+	stayed  time.Time
+}
+
+// alive renews the claim on the rebuild now and then.
+func (b *builder) alive(ctx context.Context) error {
+	if time.Since(b.stayed) < buildLease/5 {
+		return nil
+	}
+	b.stayed = time.Now()
+	return b.v.stay(ctx, b.gen)
+}
+
+// fold reads the last fact of every subject and keeps the newest of each entity, but not
+// what ended long ago.
+func (b *builder) fold(ctx context.Context, j *journal.Journal) error {
+	newest := map[event.Entity]uint64{}
+	cut := j.Now().Add(-keep)
+	return j.Latest(ctx, nil, func(r journal.Record) error {
+		b.seen++
+		if b.seen%256 == 1 || r.Pending == 0 {
+			b.v.note(func(p *Progress) { p.Seen, p.Total = b.seen, b.seen+r.Pending })
+			if err := b.alive(ctx); err != nil {
+				return err
+			}
+		}
+		of := r.Entity()
+		if of == (event.Entity{}) || newest[of] > r.Seq {
+			return nil
+		}
+		newest[of] = r.Seq
+		e, err := entryOf(r)
+		if err != nil {
+			b.v.cfg.Log.Warn().Err(err).Msg("fact left out of the view")
+			return nil
+		}
+		if b.entries[of] = e; e.ended && e.stamp.Before(cut) {
+			delete(b.entries, of)
+		}
+		return nil
+	})
+}
+
+// write puts the entries into Redis, and the watermark last.
+func (b *builder) write(ctx context.Context, watermark uint64) error {
+	part := make([]entry, 0, batch)
+	for _, e := range b.entries {
+		if part = append(part, e); len(part) < batch {
+			continue
+		}
+		if err := b.v.put(ctx, b.gen, part, 0); err != nil {
+			return err
+		}
+		part = part[:0]
+		if err := b.alive(ctx); err != nil {
+			return err
+		}
+	}
+	if err := b.v.put(ctx, b.gen, part, 0); err != nil {
+		return err
+	}
+	return b.v.finish(ctx, b.gen, watermark)
+}
+
+// follow writes facts as they come, until the view is not of m's generation any more.
+func (v *View) follow(ctx context.Context, j *journal.Journal, m mark) error {
+	v.note(func(p *Progress) { p.Done = true })
+	f := &follower{v: v, gen: m.gen}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return j.Follow(ctx, journal.From{Seq: m.seq + 1}, nil, func(r journal.Record) error { return f.take(ctx, r) })
+	})
+	g.Go(func() error { return f.check(ctx, j) })
+	return g.Wait()
+}
+
+// follower gathers facts while more are waiting, and writes them together.
+type follower struct {
+	v   *View
+	gen string
+
+	mu      sync.Mutex
+	waiting []entry
+	seq     uint64
+}
+
+func (f *follower) take(ctx context.Context, r journal.Record) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seq = r.Seq
+	if r.Entity() != (event.Entity{}) {
+		e, err := entryOf(r)
+		if err != nil {
+			f.v.cfg.Log.Warn().Err(err).Msg("fact left out of the view")
+		} else {
+			f.waiting = append(f.waiting, e)
+		}
+	}
+	if r.Pending > 0 && len(f.waiting) < batch {
+		return nil
+	}
+	return f.flush(ctx)
+}
+
+// flush needs f.mu.
+func (f *follower) flush(ctx context.Context) error {
+	if f.seq == 0 {
+		return nil
+	}
+	if err := f.v.put(ctx, f.gen, f.waiting, f.seq); err != nil {
+		return err
+	}
+	f.waiting, f.seq = f.waiting[:0], 0
+	return nil
+}
+
+// check looks now and then whether the view is still there, writes what take has gathered
+// for too long, says how far behind the view is, and forgets what is old.
+func (f *follower) check(ctx context.Context, j *journal.Journal) error {
+	tick := time.NewTicker(f.v.cfg.CheckEvery)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		f.mu.Lock()
+		err := f.flush(ctx)
+		f.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		m, err := f.v.readMark(ctx)
+		if err != nil {
+			return err
+		}
+		if m.gen != f.gen {
+			return errMoved
+		}
+		if last, err := j.LastSeq(ctx); err == nil { // else NATS is away, and follow waits
+			f.v.meters.lag.Record(ctx, int64(max(last, m.seq)-m.seq))
+		}
+		if now := j.Now(); now.Sub(swept) > time.Hour {
+			if err := f.v.dropOld(ctx, now.Add(-keep)); err != nil {
+				return err
+			}
+			swept = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

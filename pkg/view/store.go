@@ -1,0 +1,279 @@
+package view
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Keys. Only what begins with viewRoot is wiped before a rebuild; leases and cooldowns are
+// no copy of anything.
+const (
+	root        = "pb:"
+	viewRoot    = root + "v:"
+	entityRoot  = viewRoot + "e:"    // + noun/id: a hash of seq, body, index
+	indexRoot   = viewRoot + "i:"    // + set: a sorted set
+	seenRoot    = viewRoot + "seen:" // + order id: the digest of its payload
+	markKey     = root + "mark"      // a hash of gen, journal and, once it is whole, seq
+	buildingKey = root + "building"  // the generation that is being built, while it is
+	leaseRoot   = root + "lease:"
+	coolRoot    = root + "cool:"
+)
+
+// buildLease is how long a rebuild that says nothing is believed to be alive.
+const buildLease = 10 * time.Second
+
+// mark says what the view in Redis is of. A view has a generation: each rebuild makes a
+// new one, and who writes for another writes nothing.
+type mark struct {
+	gen, journal string
+	seq          uint64 // all facts up to here are in the view
+	whole        bool   // the rebuild of this generation has ended
+	building     bool   // and somebody is at work on it
+}
+
+// begin starts a generation, unless one has begun since the caller looked or somebody is
+// at work on one.
+//
+// KEYS mark, building; ARGV generation seen, new generation, journal, lease in ms.
+var begin = redis.NewScript(`
+	if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+	if (redis.call('HGET', KEYS[1], 'gen') or '') ~= ARGV[1] then return 0 end
+	redis.call('DEL', KEYS[1])
+	redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'journal', ARGV[3])
+	redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
+	return 1`)
+
+// stay says that the rebuild is alive.
+//
+// KEYS mark, building; ARGV generation, lease in ms.
+var stay = redis.NewScript(`
+	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
+	redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+	return 1`)
+
+// finish says that a generation is whole.
+//
+// KEYS mark, building; ARGV generation, watermark.
+var finish = redis.NewScript(`
+	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
+	redis.call('HSET', KEYS[1], 'seq', ARGV[2])
+	redis.call('DEL', KEYS[2])
+	return 1`)
+
+// put writes entities, each unless the view has a newer fact of it, and raises the
+// watermark, unless it is empty.
+//
+// KEYS mark; ARGV generation, watermark, entity root, index root, then name, seq, body and
+// index of each entity.
+var put = redis.NewScript(`
+	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
+	for i = 5, #ARGV, 4 do
+		local key = ARGV[3] .. ARGV[i]
+		local was = redis.call('HMGET', key, 'seq', 'index')
+		if not was[1] or tonumber(was[1]) < tonumber(ARGV[i + 1]) then
+			if was[2] then
+				for _, m in ipairs(cjson.decode(was[2])) do redis.call('ZREM', ARGV[4] .. m[1], m[3]) end
+			end
+			for _, m in ipairs(cjson.decode(ARGV[i + 3])) do redis.call('ZADD', ARGV[4] .. m[1], m[2], m[3]) end
+			redis.call('HSET', key, 'seq', ARGV[i + 1], 'body', ARGV[i + 2], 'index', ARGV[i + 3])
+		end
+	end
+	if ARGV[2] ~= '' then
+		local seq = redis.call('HGET', KEYS[1], 'seq')
+		if not seq or tonumber(seq) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'seq', ARGV[2]) end
+	end
+	return 1`)
+
+// forget deletes keys.
+//
+// KEYS mark, then those; ARGV generation.
+var forget = redis.NewScript(`
+	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
+	for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+	return 1`)
+
+// drop forgets entities that ended before the cut, and returns how many.
+//
+// ARGV cut, entity root, index root, ended set, how many at most.
+var drop = redis.NewScript(`
+	local old = redis.call('ZRANGEBYSCORE', ARGV[3] .. ARGV[4], '-inf', ARGV[1], 'LIMIT', 0, ARGV[5])
+	for _, name in ipairs(old) do
+		local index = redis.call('HGET', ARGV[2] .. name, 'index')
+		if index then
+			for _, m in ipairs(cjson.decode(index)) do redis.call('ZREM', ARGV[3] .. m[1], m[3]) end
+		end
+		redis.call('DEL', ARGV[2] .. name)
+		redis.call('ZREM', ARGV[3] .. ARGV[4], name)
+	end
+	return #old`)
+
+func (v *View) readMark(ctx context.Context) (m mark, err error) {
+	err = v.do(ctx, callTime, func(ctx context.Context) error {
+		p := v.rdb.Pipeline()
+		fields := p.HMGet(ctx, markKey, "gen", "journal", "seq")
+		building := p.Exists(ctx, buildingKey)
+		if _, err := p.Exec(ctx); err != nil {
+			return err
+		}
+		m = markOf(fields.Val())
+		m.building = building.Val() == 1
+		return nil
+	})
+	return m, err
+}
+
+// markOf reads the fields gen, journal and seq.
+func markOf(fields []any) (m mark) {
+	if len(fields) != 3 {
+		return m
+	}
+	m.gen, _ = fields[0].(string)
+	m.journal, _ = fields[1].(string)
+	seq, _ := fields[2].(string)
+	n, err := strconv.ParseUint(seq, 10, 64)
+	m.seq, m.whole = n, err == nil
+	return m
+}
+
+// begin returns errMoved if somebody else has begun.
+func (v *View) begin(ctx context.Context, seen, gen, journal string) error {
+	return v.guarded(ctx, begin, []string{markKey, buildingKey}, seen, gen, journal, buildLease.Milliseconds())
+}
+
+func (v *View) stay(ctx context.Context, gen string) error {
+	return v.guarded(ctx, stay, []string{markKey, buildingKey}, gen, buildLease.Milliseconds())
+}
+
+// put writes entries for a generation and then raises its watermark to seq, unless seq is 0.
+// It returns errMoved if the view is of another generation by now.
+func (v *View) put(ctx context.Context, gen string, entries []entry, seq uint64) error {
+	if err := v.rememberAll(ctx, entries); err != nil {
+		return err
+	}
+	watermark := ""
+	if seq > 0 {
+		watermark = strconv.FormatUint(seq, 10)
+	}
+	args := append(make([]any, 0, 4+4*len(entries)), gen, watermark, entityRoot, indexRoot)
+	for _, e := range entries {
+		args = append(args, e.entity.String(), strconv.FormatUint(e.seq, 10), e.body, e.index)
+	}
+	return v.guarded(ctx, put, []string{markKey}, args...)
+}
+
+// guarded runs a script that answers 0 if somebody else is ahead; that is errMoved.
+func (v *View) guarded(ctx context.Context, s *redis.Script, keys []string, args ...any) error {
+	var ok int
+	err := v.do(ctx, batchTime, func(ctx context.Context) (err error) {
+		ok, err = s.Run(ctx, v.rdb, keys, args...).Int()
+		return err
+	})
+	if err == nil && ok == 0 {
+		return errMoved
+	}
+	return err
+}
+
+// finish says that a generation is whole up to seq.
+func (v *View) finish(ctx context.Context, gen string, seq uint64) error {
+	return v.guarded(ctx, finish, []string{markKey, buildingKey}, gen, strconv.FormatUint(seq, 10))
+}
+
+// wipe forgets the view, and nothing else. A pass over the keys that deletes may miss some,
+// so there is one that finds none.
+func (v *View) wipe(ctx context.Context, gen string) error {
+	for {
+		n, err := v.wipePass(ctx, gen)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+func (v *View) wipePass(ctx context.Context, gen string) (deleted int, err error) {
+	var cursor uint64
+	for {
+		if err := v.stay(ctx, gen); err != nil {
+			return deleted, err
+		}
+		var keys []string
+		err := v.do(ctx, batchTime, func(ctx context.Context) (err error) {
+			keys, cursor, err = v.rdb.Scan(ctx, cursor, viewRoot+"*", 1000).Result()
+			return err
+		})
+		if err != nil {
+			return deleted, err
+		}
+		for part := range slices.Chunk(keys, 1000) {
+			if err := v.guarded(ctx, forget, append([]string{markKey}, part...), gen); err != nil {
+				return deleted, err
+			}
+		}
+		if deleted += len(keys); cursor == 0 {
+			return deleted, nil
+		}
+	}
+}
+
+// dropOld forgets what ended before the cut.
+func (v *View) dropOld(ctx context.Context, cut time.Time) error {
+	const many = 256
+	for {
+		var n int
+		err := v.do(ctx, batchTime, func(ctx context.Context) (err error) {
+			n, err = drop.Run(ctx, v.rdb, nil, cut.Unix(), entityRoot, indexRoot, endedSet, many).Int()
+			return err
+		})
+		if err != nil || n < many {
+			return err
+		}
+	}
+}
+
+// Remember notes that an order exists, and the digest of its payload. It only saves work:
+// call it after the append that made the order, and pass over its error.
+func (v *View) Remember(ctx context.Context, orderID, digest string) error {
+	return v.do(ctx, callTime, func(ctx context.Context) error {
+		return v.rdb.Set(ctx, seenRoot+orderID, digest, keep).Err()
+	})
+}
+
+// Recall returns the digest that an order was remembered with. A hit has to be confirmed
+// in the journal; a miss says nothing.
+func (v *View) Recall(ctx context.Context, orderID string) (digest string, known bool, err error) {
+	err = v.do(ctx, callTime, func(ctx context.Context) error {
+		all, err := v.rdb.MGet(ctx, seenRoot+orderID).Result()
+		if err == nil && len(all) == 1 {
+			digest, known = all[0].(string)
+		}
+		return err
+	})
+	return digest, known, err
+}
+
+func (v *View) rememberAll(ctx context.Context, entries []entry) error {
+	return v.do(ctx, batchTime, func(ctx context.Context) error {
+		p := v.rdb.Pipeline()
+		for _, e := range entries {
+			if e.digest != "" {
+				p.Set(ctx, seenRoot+e.entity.ID, e.digest, keep)
+			}
+		}
+		if p.Len() == 0 {
+			return nil
+		}
+		_, err := p.Exec(ctx)
+		return err
+	})
+}
+
+// splitEntity undoes event.Entity.String.
+func splitEntity(s string) (noun, id string) {
+	noun, id, _ = strings.Cut(s, "/")
+	return noun, id
+}
