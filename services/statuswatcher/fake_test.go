@@ -58,6 +58,9 @@ func (m *market) seller(profiles ...string) *client {
 func (c *client) Parties(context.Context) (exchange.Parties, error) { return c.parties, nil }
 
 func (c *client) KeyOf(conn *patchbayv1.Connection) string {
+	if conn.GetName() == "" {
+		return ""
+	}
 	return conn.GetASide().GetPortId() + "/" + conn.GetName()
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
@@ -27,14 +29,15 @@ type index struct {
 	changed  chan struct{} // closed when the position moves
 	version  uint64        // counts what was noted
 
-	circuits map[string]circuit         // by connection id
-	restless map[string]bool            // connection ids of circuits in motion
-	orders   map[string]*orderNote      // by order id
-	byKey    map[string][]placing       // by look-up key
-	claims   map[string]claim           // by exchange id
-	awaited  map[string]string          // exchange ids placed and not yet seen; by which account
-	altering map[string]map[string]bool // connection id to the change orders under way on it
-	told     map[string]map[string]bool // order id to the connections of which the end of the change was told
+	circuits map[string]circuit           // by connection id
+	restless map[string]bool              // connection ids of circuits in motion
+	orders   map[string]*orderNote        // by order id
+	byKey    map[string][]placing         // by look-up key
+	claims   map[string]claim             // by exchange id
+	awaited  map[string]string            // exchange ids placed and not yet seen; by which account
+	calling  map[string]time.Time         // order id to when a call for it began whose outcome is not known
+	altering map[string]map[string]bool   // connection id to the change orders under way on it
+	told     map[string]map[string]uint64 // order id to connection id to the fact that told the end of the change
 }
 
 // circuit is what the journal says of one connection, with the records after which the
@@ -52,13 +55,19 @@ type orderNote struct {
 	seq     uint64
 	account string
 	kind    string
-	placed  bool
 	ended   bool
 	flow    string
 	origin  event.Origin
-	legs    map[string]string // leg to exchange id
-	conns   []string          // connection ids of the legs
-	set     *patchbayv1.ChangeSet
+	legs    map[string]string     // leg to exchange id
+	alters  map[string]alteration // of a change, by connection id
+}
+
+// alteration is what a change order asks of one circuit.
+type alteration struct {
+	set    *patchbayv1.ChangeSet
+	placed bool
+	// after is the last fact of the circuit before the order was placed the last time.
+	after uint64
 }
 
 // placing is one leg of a `placing` fact: the licence to make a call that may create a
@@ -82,7 +91,8 @@ func newIndex() *index {
 	return &index{
 		changed: make(chan struct{}), circuits: map[string]circuit{}, restless: map[string]bool{},
 		orders: map[string]*orderNote{}, byKey: map[string][]placing{}, claims: map[string]claim{},
-		awaited: map[string]string{}, altering: map[string]map[string]bool{}, told: map[string]map[string]bool{},
+		awaited: map[string]string{}, calling: map[string]time.Time{},
+		altering: map[string]map[string]bool{}, told: map[string]map[string]uint64{},
 	}
 }
 
@@ -132,6 +142,7 @@ func (x *index) note(r journal.Record) {
 		}
 	case event.Connection, event.Change, event.Sighting:
 		x.noteCircuit(e, r)
+	default: // the rest only moves the position
 	}
 }
 
@@ -178,7 +189,7 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 		c.sighted[si.GetRole()] = si.GetAccount()
 	}
 	if e.Noun == event.Change && ch.GetOrderId() != "" && final(ch.GetStatus()) {
-		x.tell(ch.GetOrderId(), e.ID)
+		x.tell(ch.GetOrderId(), e.ID, r.Seq)
 	}
 	c.newer = c.change.Seq > c.fact.Seq
 	x.circuits[e.ID] = c
@@ -187,11 +198,11 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 }
 
 // tell remembers that the end of a change on a connection was told. The lock is held.
-func (x *index) tell(order, connection string) {
+func (x *index) tell(order, connection string, seq uint64) {
 	if x.told[order] == nil {
-		x.told[order] = map[string]bool{}
+		x.told[order] = map[string]uint64{}
 	}
-	x.told[order][connection] = true
+	x.told[order][connection] = max(x.told[order][connection], seq)
 }
 
 // rest works out whether a circuit is in motion. The lock is held.
@@ -218,6 +229,10 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 		x.orders[id] = newOrderNote(o, r)
 	}
 	n := x.orders[id]
+	delete(x.calling, id)
+	if n.kind == exchange.Create && o.GetFact() == "placing" {
+		x.calling[id] = r.Stamp
+	}
 	for _, l := range o.GetLegs() {
 		if n.kind == exchange.Create && l.GetExchangeId() != "" {
 			x.claims[l.GetExchangeId()] = claim{id, l.GetLeg()}
@@ -225,38 +240,51 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 		if n.kind == exchange.Create && o.GetFact() == "placing" && l.GetState() == "placing" {
 			x.notePlacing(l.GetAttempt().GetLookupKey(), placing{id, l.GetLeg(), r.Event.ID(), r.Stamp})
 		}
-		if n.kind == exchange.Change && l.GetConnectionId() != "" {
-			if x.altering[l.GetConnectionId()] == nil {
-				x.altering[l.GetConnectionId()] = map[string]bool{}
+		if c := l.GetConnectionId(); n.kind == exchange.Change && c != "" {
+			if x.altering[c] == nil {
+				x.altering[c] = map[string]bool{}
 			}
-			x.altering[l.GetConnectionId()][id] = true
+			x.altering[c][id] = true
 		}
 	}
 	if n.ended {
-		x.close(id, o, n)
+		x.close(id, o)
 	}
 	x.await(n)
-	for _, c := range n.conns {
-		x.rest(c)
+	for _, l := range o.GetLegs() {
+		x.rest(l.GetConnectionId())
 	}
 }
 
 func newOrderNote(o *patchbayv1.Order, r journal.Record) *orderNote {
 	n := &orderNote{
 		seq: r.Seq, account: o.GetAccount(), kind: o.GetKind(), flow: o.GetFlow(),
-		placed: o.GetFact() == "placed", ended: o.GetOutcome() != "",
-		origin: event.OriginOf(r.Event), legs: map[string]string{}, set: o.GetChange().GetSet(),
+		ended:  o.GetOutcome() != "",
+		origin: event.OriginOf(r.Event), legs: map[string]string{}, alters: map[string]alteration{},
 	}
 	for _, l := range o.GetLegs() {
 		n.legs[l.GetLeg()] = l.GetExchangeId()
-		if l.GetConnectionId() != "" {
-			n.conns = append(n.conns, l.GetConnectionId())
-		}
-		if l.GetState() == "placed" {
-			n.placed = true
+		if n.kind == exchange.Change && !n.ended && l.GetConnectionId() != "" {
+			n.alters[l.GetConnectionId()] = alteration{
+				set: setFor(o, l.GetLeg()), placed: l.GetState() == "placed", after: l.GetConnectionSequence(),
+			}
 		}
 	}
 	return n
+}
+
+// setFor is what a change sets on a leg. A name and a tag belong to one circuit, so of a
+// whole order they are the primary's.
+func setFor(o *patchbayv1.Order, leg string) *patchbayv1.ChangeSet {
+	set := o.GetChange().GetSet()
+	if leg != exchange.Secondary || o.GetChange().GetTarget().GetConnectionId() != "" {
+		return set
+	}
+	set = proto.CloneOf(set)
+	if set != nil {
+		set.Name, set.Tag = "", nil
+	}
+	return set
 }
 
 func (x *index) notePlacing(key string, p placing) {
@@ -268,27 +296,21 @@ func (x *index) notePlacing(key string, p placing) {
 
 // close drops what nobody will ask about once an order has ended. The placings of a failed
 // order stay: a circuit that nobody waited for any more may still turn up.
-func (x *index) close(id string, o *patchbayv1.Order, n *orderNote) {
+func (x *index) close(id string, o *patchbayv1.Order) {
 	for _, l := range o.GetLegs() {
-		key := l.GetAttempt().GetLookupKey()
-		if o.GetOutcome() != "completed" || key == "" {
-			continue
-		}
-		x.byKey[key] = slices.DeleteFunc(x.byKey[key], func(p placing) bool { return p.order == id })
-		if len(x.byKey[key]) == 0 {
-			delete(x.byKey, key)
-		}
-	}
-	for _, c := range n.conns {
+		c, key := l.GetConnectionId(), l.GetAttempt().GetLookupKey()
 		delete(x.altering[c], id)
 		if len(x.altering[c]) == 0 {
 			delete(x.altering, c)
 		}
+		if o.GetOutcome() == "completed" {
+			x.byKey[key] = slices.DeleteFunc(x.byKey[key], func(p placing) bool { return p.order == id })
+		}
+		if len(x.byKey[key]) == 0 {
+			delete(x.byKey, key)
+		}
 	}
-	if n.kind == exchange.Change {
-		delete(x.told, id)
-		n.set = nil
-	}
+	delete(x.told, id)
 }
 
 // await notes the circuits that an order has placed and nobody has seen.
@@ -327,8 +349,8 @@ func (x *index) circuit(id string) (circuit, []changeOrder) {
 	defer x.mu.Unlock()
 	var orders []changeOrder
 	for order := range x.altering[id] {
-		n := x.orders[order]
-		orders = append(orders, changeOrder{id: order, set: n.set, placed: n.placed, settled: x.told[order][id]})
+		a := x.orders[order].alters[id]
+		orders = append(orders, changeOrder{id: order, set: a.set, placed: a.placed, settled: x.settled(order, id)})
 	}
 	slices.SortFunc(orders, func(a, b changeOrder) int { return strings.Compare(a.id, b.id) })
 	return x.circuits[id], orders
@@ -338,11 +360,17 @@ func (x *index) circuit(id string) (circuit, []changeOrder) {
 func (x *index) open(id string) []string {
 	var all []string
 	for order := range x.altering[id] {
-		if !x.told[order][id] {
+		if !x.settled(order, id) {
 			all = append(all, order)
 		}
 	}
 	return all
+}
+
+// settled reports whether the end of what an order asked of a circuit was told since it was
+// placed the last time. The lock is held.
+func (x *index) settled(order, connection string) bool {
+	return x.told[order][connection] > x.orders[order].alters[connection].after
 }
 
 // inMotion hands out the circuits of which more is to come.
@@ -411,6 +439,23 @@ func (x *index) linkOf(exchangeID, key string, created time.Time) link {
 		return link{}
 	}
 	return x.link(best)
+}
+
+// callTime bounds how long an order's call may keep circuits without a key waiting.
+const callTime = 2 * time.Minute
+
+// mayBeCalled reports whether a circuit that shows no key may be what an order of an account
+// is about to get: the order's next fact then says whether it is.
+func (x *index) mayBeCalled(account string, created, now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for id, began := range x.calling {
+		late := !created.IsZero() && began.Add(-slack).After(created)
+		if x.orders[id].account == account && !late && now.Sub(began) < callTime {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *index) link(p placing) link {

@@ -125,6 +125,9 @@ func (a *watch) take(ctx context.Context, l look) result {
 		a.pass(o, k, l)
 		return result{}
 	}
+	if around.order == "" && k.conn == nil && a.early(l.conn) {
+		return result{moving: true}
+	}
 	n, v := observe(k.past, l.sight, around.surroundings)
 	switch v {
 	case doubtful:
@@ -135,6 +138,7 @@ func (a *watch) take(ctx context.Context, l look) result {
 		return result{doubt: &seen, moving: true}
 	case stale:
 		return result{moving: moving(k.newest())}
+	case taken:
 	}
 	err := a.write(ctx, k, n, writing{link: around.link, cause: l.cause})
 	if errors.Is(err, journal.ErrLost) {
@@ -142,6 +146,13 @@ func (a *watch) take(ctx context.Context, l look) result {
 	}
 	known, _ := a.index.circuit(l.id)
 	return result{moved: !n.none(), moving: known.conn != nil && a.index.moves(l.id), err: err}
+}
+
+// early reports whether it is too early to say that a new circuit has no order: it does not
+// show enough to be told by its key, and a call that may have created it is not over. Lists
+// show it again.
+func (a *watch) early(c *patchbayv1.Connection) bool {
+	return a.client.KeyOf(c) == "" && a.index.mayBeCalled(a.account.Name, createdAt(c), a.rt.Journal.Now())
 }
 
 // pass leaves a circuit to the account that observes it, with a hint if it has moved.
@@ -167,11 +178,7 @@ func (a *watch) around(k circuit, conn *patchbayv1.Connection, role string, orde
 	e.changes = orders
 	switch {
 	case k.conn == nil:
-		var created time.Time
-		if shown.GetCreatedAt() != nil {
-			created = shown.GetCreatedAt().AsTime()
-		}
-		e.link = a.index.linkOf(shown.GetExchangeId(), a.client.KeyOf(shown), created)
+		e.link = a.index.linkOf(shown.GetExchangeId(), a.client.KeyOf(shown), createdAt(shown))
 	case k.newest().GetOrderId() == "":
 		e.link = a.index.linkOf(shown.GetExchangeId(), "", time.Time{})
 	}
@@ -180,6 +187,14 @@ func (a *watch) around(k circuit, conn *patchbayv1.Connection, role string, orde
 	e.buyer = cmp.Or(k.account(exchange.Buyer), buyer)
 	e.seller = cmp.Or(k.account(exchange.Seller), seller)
 	return e
+}
+
+// createdAt is when the exchange says that a circuit was created; zero if it does not.
+func createdAt(c *patchbayv1.Connection) time.Time {
+	if c.GetCreatedAt() == nil {
+		return time.Time{}
+	}
+	return c.GetCreatedAt().AsTime()
 }
 
 // writing is what all facts of a look have in common.

@@ -2,6 +2,7 @@ package statuswatcher_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func (w *world) facts(t *testing.T, filter string, n int) []journal.Record {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	var all []journal.Record
-	enough := fmt.Errorf("enough")
+	enough := errors.New("enough")
 	err := w.j.Follow(ctx, journal.From{}, []string{filter}, func(r journal.Record) error {
 		all = append(all, r)
 		if len(all) >= n {
@@ -88,7 +89,7 @@ func (w *world) facts(t *testing.T, filter string, n int) []journal.Record {
 		}
 		return nil
 	})
-	if err != enough {
+	if !errors.Is(err, enough) {
 		t.Fatalf("%d facts on %s, want %d: %v\n%s", len(all), filter, n, err, strings.Join(names(all), "\n"))
 	}
 	return all
