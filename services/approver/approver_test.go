@@ -394,7 +394,9 @@ func TestBadDecisions(t *testing.T) {
 }
 
 func TestReject(t *testing.T) {
-	lost := func(int) (bool, exchange.Outcome) { return true, exchange.Outcome{Class: exchange.Unknown, Answer: "reset"} }
+	lost := func(int) (bool, exchange.Outcome) {
+		return true, exchange.Outcome{Class: exchange.Unknown, Answer: "reset"}
+	}
 	unsentOnce := func(call int) (bool, exchange.Outcome) {
 		if call == 1 {
 			return false, exchange.Outcome{Class: exchange.NotSent}
