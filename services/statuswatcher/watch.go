@@ -23,8 +23,8 @@ const (
 	listTime = 5 * time.Minute
 	// partiesEvery is how often ports and profiles of an account are read again.
 	partiesEvery = time.Hour
-	// acquaintance is how long a seller's account waits for the buyers' to know their
-	// ports, so that circuits are announced by whom they belong to.
+	// acquaintance is how long an account waits for the others to know their ports and
+	// profiles, so that circuits are announced by whom they belong to and with all parties.
 	acquaintance = 10 * time.Second
 )
 
@@ -84,7 +84,7 @@ func (a *watch) run(ctx context.Context) {
 }
 
 // getAcquainted reads the account's parties, as often as it takes, and then waits a while
-// for the buyers among the others. It reports whether ctx is still alive.
+// for the others to have done so. It reports whether ctx is still alive.
 func (a *watch) getAcquainted(ctx context.Context) bool {
 	for wait := firstWait; a.readParties(ctx) != nil; wait = min(2*wait, a.pace.Quiet) {
 		if !pause(ctx, max(wait, a.awayFor())) {
@@ -93,11 +93,7 @@ func (a *watch) getAcquainted(ctx context.Context) bool {
 	}
 	close(a.known)
 	patience := time.After(acquaintance)
-	for _, b := range a.rt.Accounts.Buyers() {
-		other := a.watches[b.Name]
-		if other == nil {
-			continue
-		}
+	for _, other := range a.watches {
 		select {
 		case <-ctx.Done():
 			return false
