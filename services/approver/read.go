@@ -145,6 +145,7 @@ func (a *Approver) renewed(ctx context.Context, w *patchbayv1.Approval) (bool, e
 			}
 			proto.Reset(&was)
 			proto.Merge(&was, &ch)
+		default: // the filters let nothing else through
 		}
 		return nil
 	})

@@ -141,10 +141,16 @@ func (p *Provisioner) do(ctx context.Context, e *entry, d deed) (bool, error) {
 		return false, p.arm(ctx, e.landing)
 	case release:
 		return false, p.release(ctx, e)
+	default:
+		if e.client == nil {
+			return false, p.stranger(e)
+		}
+		return p.atExchange(ctx, e, d)
 	}
-	if e.client == nil {
-		return false, p.stranger(e)
-	}
+}
+
+// atExchange does a deed that the exchange has a part in.
+func (p *Provisioner) atExchange(ctx context.Context, e *entry, d deed) (bool, error) {
 	switch d {
 	case choose:
 		return p.choose(ctx, e)

@@ -578,6 +578,7 @@ func TestTimers(t *testing.T) {
 		stop := run(t, b.rt)
 		time.Sleep(5 * time.Second)
 		b.wantFacts("x-1", "reserved accepting", "it is not called again before its time is over")
+		first := b.landing("x-1").GetTag().GetVlan()
 		stop()
 		time.Sleep(time.Minute)
 		defer run(t, b.rt)()
@@ -585,8 +586,8 @@ func TestTimers(t *testing.T) {
 		b.wantFacts("x-1", "reserved accepting accepting failed", "the next instance finds the timer")
 		time.Sleep(11 * time.Minute)
 		b.wantFacts("x-1", "reserved accepting accepting failed accepting accepted", "the cause is cured")
-		if l := b.landing("x-1"); l.GetTag().GetVlan() != 100 || l.GetFailure() != nil || l.GetWait() != nil {
-			t.Errorf("landing = %v, want its first tag, no failure, no wait", l)
+		if l := b.landing("x-1"); l.GetTag().GetVlan() != first || l.GetFailure() != nil || l.GetWait() != nil {
+			t.Errorf("landing = %v, want tag %d still, no failure, no wait", l, first)
 		}
 	})
 }
