@@ -393,6 +393,35 @@ func TestBadDecisions(t *testing.T) {
 	b.wantFacts("requested", "none of them decides")
 }
 
+func TestDecisionAboutNobodysCircuit(t *testing.T) {
+	b := newBench(t, testenv.Journal(t), askAll)
+	r := b.submit("approve", "d-1", yes(strings.Repeat("0", 64)))
+	b.decide(r)
+	b.decide(r)
+	if f, n := b.refusal(); n != 1 || !strings.HasPrefix(f.GetMessage(), "not allowed") {
+		t.Errorf("refusal %d = %v, want one: not allowed", n, f)
+	}
+}
+
+// An approval that the provisioner cannot carry out may be taken back.
+func TestStuck(t *testing.T) {
+	b := newBench(t, testenv.Journal(t), approveAll)
+	b.handle(b.announce(circuit("PENDING_APPROVAL")))
+	w, _ := b.approval()
+	e := event.Entity{Noun: event.Landing, ID: w.GetConnectionId()}
+	if _, err := b.j.Append(t.Context(), journal.Record{}, event.Fact{Entity: e, Name: "failed", By: "provisioner",
+		Data: &patchbayv1.Landing{ConnectionId: e.ID, Fact: "failed", ApprovalDigest: w.GetDigest()}}); err != nil {
+		t.Fatal(err)
+	}
+	b.decide(b.submit("reject", "d-1", yes(w.GetDigest())))
+	_, r := b.approval()
+	b.handle(r)
+	b.wantFacts("requested approved rejected", "there is nowhere to land it")
+	if n := len(b.fake.calls()); n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+}
+
 func TestReject(t *testing.T) {
 	lost := func(int) (bool, exchange.Outcome) {
 		return true, exchange.Outcome{Class: exchange.Unknown, Answer: "reset"}

@@ -33,6 +33,8 @@ type state struct {
 	// renewed: what waits now was asked for after the approval was, so it is another
 	// request, even if it reads the same.
 	renewed bool
+	// stuck: what was approved could not be landed, and waits for a person.
+	stuck bool
 }
 
 // moment is when somebody decides: now by the stamp of the nudge, which deadlines are
@@ -221,7 +223,8 @@ type decision struct {
 	seen *patchbayv1.Connection
 }
 
-// judge returns the approval's next fact, or why there is none.
+// judge returns the approval's next fact, or why there is none. An approval is final, but
+// for one that cannot be carried out: that may still be rejected.
 func judge(s state, d decision, m moment) (*patchbayv1.Approval, *patchbayv1.Refusal) {
 	a := s.approval
 	refusal := refusalOf(s, d, "", m)
@@ -232,7 +235,7 @@ func judge(s state, d decision, m moment) (*patchbayv1.Approval, *patchbayv1.Ref
 		refusal.Message = "not allowed: no seller account of ours is a party to the connection"
 	case a == nil:
 		refusal.Message = "not pending: the connection asks for no consent"
-	case !open(a):
+	case !open(a) && (!s.stuck || d.fact != approval.Rejected):
 		refusal.Message = fmt.Sprintf("not pending: the %s was %s before, by %s", a.GetKind(), a.GetFact(), a.GetBy())
 	case a.GetKind() != d.GetKind():
 		refusal.Message = fmt.Sprintf("not pending: the connection asks for consent to a %s, not to a %s", a.GetKind(), d.GetKind())

@@ -134,6 +134,8 @@ func TestJudge(t *testing.T) {
 	faster.approval = requested(faster, askHour(account.Wait), moment{noon, noon})
 	stranger := standing("PENDING_APPROVAL", asked())
 	stranger.account = ""
+	stuck := standing("PENDING_APPROVAL", asked(as(approval.Approved, "bob")))
+	stuck.stuck = true
 	tests := []struct {
 		name    string
 		s       state
@@ -141,6 +143,7 @@ func TestJudge(t *testing.T) {
 		message string // empty: allowed
 		reason  string
 	}{
+		{"stuck, approve", stuck, good, "not pending", "it is approved already"},
 		{"good", standing("PENDING_APPROVAL", asked()), good, "", ""},
 		{"reminded", standing("PENDING_APPROVAL", asked(func(a *patchbayv1.Approval) { a.Fact = approval.Reminded })), good, "", ""},
 		{"expired and waiting", standing("PENDING_APPROVAL", expired(asked(), moment{noon, noon})), good, "", "late is better than never"},
@@ -163,6 +166,19 @@ func TestJudge(t *testing.T) {
 				t.Errorf("differences = %v, want the bandwidth", refusal.GetDifferences())
 			}
 		})
+	}
+}
+
+func TestRejectWhatCannotLand(t *testing.T) {
+	s := standing("PENDING_APPROVAL", asked(as(approval.Approved, "policy auto")))
+	no := decision{Decision: &patchbayv1.Decision{ConnectionId: "c-1", Kind: "create", Digest: asked().GetDigest(), By: "ann"},
+		fact: approval.Rejected}
+	if fact, _ := judge(s, no, moment{noon, noon}); fact != nil {
+		t.Errorf("judge = %v, want a refusal: the provisioner is about to land it", fact)
+	}
+	s.stuck = true
+	if fact, refusal := judge(s, no, moment{noon, noon}); fact.GetFact() != approval.Rejected {
+		t.Errorf("judge = %v, %v; want rejected: there is nowhere to land it", fact, refusal)
 	}
 }
 

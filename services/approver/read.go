@@ -65,9 +65,15 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 		return e, err
 	}
 	e.approval = w
-	if !open(w) && w.GetKind() == e.sight.Kind && !e.inferred {
-		e.renewed, err = a.renewed(ctx, w)
+	if open(w) || w.GetKind() != e.sight.Kind || e.inferred {
+		return e, nil
 	}
+	if e.renewed, err = a.renewed(ctx, w); err != nil {
+		return e, err
+	}
+	var l patchbayv1.Landing
+	_, err = a.last(ctx, event.Landing, id, &l)
+	e.stuck = w.GetFact() == approval.Approved && l.GetFact() == "failed" && l.GetApprovalDigest() == w.GetDigest()
 	return e, err
 }
 
