@@ -233,10 +233,11 @@ func ordering(s *state, now time.Time) *step {
 	if until := s.pause(legs); now.Before(until) {
 		return &step{do: doWait, until: until}
 	}
-	all, _ := names(legs)
 	if !s.held {
-		return &step{do: doHold, legs: all}
+		unplaced, _ := names(inState(s.order, order.Open, order.Uncertain))
+		return &step{do: doHold, legs: unplaced}
 	}
+	all, _ := names(legs)
 	return &step{do: doPlace, legs: all, next: s.attempt(legs)}
 }
 
@@ -273,6 +274,11 @@ func (s *state) attempt(legs []*patchbayv1.OrderLeg) *patchbayv1.Order {
 func finishing(s *state, _ time.Time) *step {
 	live := inState(s.order, order.Placed)
 	if rollsBack(s.order) && len(live) > 0 {
+		for _, l := range live {
+			if s.circuits[l.GetLeg()].seq == 0 {
+				return nil // nobody has seen it yet, so it could not be named
+			}
+		}
 		all, word := names(live)
 		next := s.next(order.Failed, word)
 		for _, name := range all {

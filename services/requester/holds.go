@@ -41,7 +41,7 @@ func wants(o *patchbayv1.Order, leg string) []hold.Want {
 func (r *Requester) hold(ctx context.Context, h *handling, legs []string) (*patchbayv1.Order, error) {
 	for _, leg := range legs {
 		for _, w := range wants(h.s.order, leg) {
-			err := r.holds.Take(ctx, w, h.fact(h.s.order))
+			err := r.take(ctx, h, w)
 			var taken hold.HeldError
 			if errors.As(err, &taken) {
 				return heldBy(h.s, leg, taken), nil
@@ -54,13 +54,37 @@ func (r *Requester) hold(ctx context.Context, h *handling, legs []string) (*patc
 	return nil, nil
 }
 
-// heldBy ends a leg whose tag or token somebody else has.
+// take takes one hold. An owner that has ended may not have come to freeing it yet; then
+// that is done here.
+func (r *Requester) take(ctx context.Context, h *handling, w hold.Want) error {
+	err := r.holds.Take(ctx, w, h.fact(h.s.order))
+	var taken hold.HeldError
+	if !errors.As(err, &taken) || taken.Holder.GetNoun() != string(event.Order) {
+		return err
+	}
+	s, rec, rerr := r.read(ctx, taken.Holder.GetId())
+	if rerr != nil {
+		return rerr
+	}
+	if s == nil {
+		return err
+	}
+	if rerr := r.release(ctx, &handling{now: h.now, cause: h.cause, s: s, rec: rec}); rerr != nil {
+		return rerr
+	}
+	return r.holds.Take(ctx, w, h.fact(h.s.order))
+}
+
+// heldBy gives up what is not placed yet, since somebody else has the tag or token of a leg.
 func heldBy(s *state, leg string, taken hold.HeldError) *patchbayv1.Order {
 	next := s.next("", leg)
-	fail(legOf(next, leg), &patchbayv1.Failure{
-		Reason: held, Holder: taken.Holder.GetId(),
-		Message: fmt.Sprintf("%s %s is held by %s %s", taken.Kind, taken.Key, taken.Holder.GetNoun(), taken.Holder.GetId()),
-	})
+	for _, l := range inState(next, order.Open, order.Uncertain) {
+		fail(l, &patchbayv1.Failure{
+			Reason: held, Holder: taken.Holder.GetId(),
+			Message: fmt.Sprintf("the %s's %s %s is held by %s %s", leg, taken.Kind, taken.Key,
+				taken.Holder.GetNoun(), taken.Holder.GetId()),
+		})
+	}
 	sum(next)
 	return next
 }

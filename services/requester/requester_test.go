@@ -1,17 +1,21 @@
 package requester_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/proto"
 
 	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/exchangetest"
@@ -20,58 +24,84 @@ import (
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/status"
-	"patchbay.io/pkg/testenv"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/requester"
 )
 
-// patience is how long a test waits for what is sure to come.
-const patience = 30 * time.Second
+func TestMain(m *testing.M) {
+	embedded.KeepTime()
+	os.Exit(m.Run())
+}
 
-// world is a requester at work, with a journal and an exchange of its own.
+// patience is how long a test waits for what is sure to come, in virtual time.
+const patience = 24 * time.Hour
+
+// world is a requester at work in a bubble of virtual time, with a journal and an exchange
+// of its own.
 type world struct {
 	t    *testing.T
-	nats testenv.NATS
-	j    *journal.Journal
+	nats *embedded.NATS
+	j    *journal.Journal // the test's own
 	fake *exchangetest.Fake
-	rt   service.Runtime
+	acc  []account.Account
 	stop func()
 }
 
-// start runs a requester against fake. Attempts take 600 ms here and quiet times 400 ms,
-// so that what rests on them can be seen.
-func start(t *testing.T, fake *exchangetest.Fake) *world {
+// bubble runs test against a requester and fake. Attempts take a minute and quiet times
+// two, as they do by default.
+func bubble(t *testing.T, fake *exchangetest.Fake, test func(w *world)) {
 	t.Helper()
-	w := &world{t: t, nats: testenv.StartNATS(t), fake: fake}
-	w.j = w.nats.Open(t, journal.Config{})
-	w.rt = service.Runtime{
-		Journal: w.j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
-		Accounts: account.File{Accounts: []account.Account{{
-			Name: "acme", API: account.ECX, Role: account.Buyer, Attempt: 600 * time.Millisecond, Quiet: 400 * time.Millisecond,
-		}}},
-		Clients: map[string]exchange.Client{"acme": fake},
-	}
-	w.run(w.rt)
-	return w
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, fake: fake, acc: []account.Account{{
+			Name: "acme", API: account.ECX, Role: account.Buyer, Attempt: account.DefaultAttempt, Quiet: account.DefaultQuiet,
+		}}}
+		var err error
+		if w.nats, err = embedded.StartNATS(embedded.NATSConfig{Dir: dir, Relaxed: true}); err != nil {
+			t.Fatal(err)
+		}
+		defer w.nats.Stop()
+		w.j = w.open(nil)
+		defer w.j.Close()
+		w.run(nil)
+		defer func() { w.stop() }()
+		test(w)
+	})
 }
 
-// run starts a requester on rt; w.stop ends it.
-func (w *world) run(rt service.Runtime) {
+func (w *world) open(probe func(string)) *journal.Journal {
+	w.t.Helper()
+	j, err := journal.Open(context.Background(), journal.Config{InProcess: w.nats, MaxBytes: 64 << 20, Probe: probe})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return j
+}
+
+// run starts a requester with a connection of its own; w.stop ends it.
+func (w *world) run(probe func(j *journal.Journal, point string)) {
+	var j *journal.Journal
+	j = w.open(func(point string) {
+		if probe != nil && j != nil {
+			probe(j, point)
+		}
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- requester.Run(ctx, rt) }()
-	var stopped bool
+	go func() {
+		done <- requester.Run(ctx, service.Runtime{
+			Journal: j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
+			Accounts: account.File{Accounts: w.acc}, Clients: map[string]exchange.Client{"acme": w.fake},
+		})
+	}()
 	w.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("Run = %v, want nil after a stop", err)
 		}
+		j.Close()
+		w.stop = func() {}
 	}
-	w.t.Cleanup(func() { w.stop() })
 }
 
 // pair is an intent for two legs on ports of their own.
@@ -195,15 +225,4 @@ func (w *world) ready(o *patchbayv1.Order) {
 	}
 }
 
-func TestPair(t *testing.T) {
-	w := start(t, new(exchangetest.Fake))
-	id := w.submit("create", "1", pair("both", 100))
-	o := w.fact(id, order.Placed)
-	if len(w.fake.Circuits()) != 2 || w.fake.Calls("Place") != 1 {
-		t.Fatalf("%d circuits by %d calls, want 2 by 1", len(w.fake.Circuits()), w.fake.Calls("Place"))
-	}
-	w.ready(o)
-	if o := w.ended(id); o.GetOutcome() != order.Completed {
-		t.Errorf("outcome %q, want completed: %v", o.GetOutcome(), o.GetFailure())
-	}
-}
+func containsCanary(b []byte) bool { return bytes.Contains(b, []byte("canary")) }

@@ -143,12 +143,42 @@ func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.
 	return nil, nil
 }
 
+// aimAtUnseen finds a circuit that was ordered here and that nobody has seen yet. It
+// reports whether there is one.
+func (r *Requester) aimAtUnseen(ctx context.Context, o *patchbayv1.Order, id string) (bool, error) {
+	owners, err := r.index.of(ctx, id, 0)
+	if err != nil {
+		return false, err
+	}
+	for _, owner := range owners {
+		target, _, err := r.lastOrder(ctx, owner)
+		if err != nil {
+			return false, err
+		}
+		for _, l := range target.GetLegs() {
+			if target.GetKind() != exchange.Create || l.GetConnectionId() != id {
+				continue
+			}
+			o.TargetOrderId = owner
+			o.Account, o.Exchange, o.Api = target.GetAccount(), target.GetExchange(), target.GetApi()
+			o.Legs = []*patchbayv1.OrderLeg{{
+				Leg: l.GetLeg(), State: order.Open, Name: l.GetName(), ConnectionId: id, ExchangeId: l.GetExchangeId(),
+			}}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id string) ([]*patchbayv1.Violation, error) {
 	t, _, err := r.lastTransition(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if t == nil {
+		if known, err := r.aimAtUnseen(ctx, o, id); known || err != nil {
+			return nil, err
+		}
 		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit that is known here",
 			"a circuit that was just ordered may take some seconds to be seen"), nil
 	}
