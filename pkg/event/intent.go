@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -65,7 +64,7 @@ func NewIntent(typ, source, id string, data []byte) (ce.Event, error) {
 	e.SetType(typ)
 	e.SetSource(source)
 	e.SetID(id)
-	if err := e.SetData("application/json", json.RawMessage(data)); err != nil {
+	if err := e.SetData("application/json", data); err != nil {
 		return e, fmt.Errorf("intent %s: %w", id, err)
 	}
 	return e, e.Validate()
