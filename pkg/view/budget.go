@@ -3,7 +3,6 @@ package view
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -20,25 +19,25 @@ var _ exchange.Budget = (*View)(nil)
 
 // gate is one rate limit. Watching goes through two: its own and everybody's.
 type gate struct {
-	name  string // of the account and what the gate is for
-	limit redis_rate.Limit
+	name      string // of the account and what the gate is for
+	perMinute int
 }
 
 // gates returns what a call for p has to pass, the narrowest first.
 func (v *View) gates(account string, perMinute int, p exchange.Purpose) []gate {
-	all := gate{account + ":all", perMinuteStrict(perMinute)}
+	all := gate{account + ":all", perMinute}
 	if p != exchange.ForWatch {
 		return []gate{all}
 	}
 	share := max(1, int(v.cfg.WatchShare*float64(perMinute)))
-	return []gate{{account + ":watch", perMinuteStrict(share)}, all}
+	return []gate{{account + ":watch", share}, all}
 }
 
-// perMinuteStrict lets a small flurry out at once and yet never more than n calls in any
+// limit lets a small flurry out at once and yet never more than perMinute calls in any
 // minute: what the burst may use up is taken off the rate.
-func perMinuteStrict(n int) redis_rate.Limit {
-	burst := max(1, n/4)
-	return redis_rate.Limit{Rate: n - (burst - 1), Burst: burst, Period: time.Minute}
+func (g gate) limit() redis_rate.Limit {
+	burst := max(1, g.perMinute/4)
+	return redis_rate.Limit{Rate: g.perMinute - (burst - 1), Burst: burst, Period: time.Minute}
 }
 
 // Take lets a call out when the account's budget allows it: perMinute calls in any minute
@@ -83,13 +82,13 @@ func (v *View) Take(ctx context.Context, account string, perMinute int, p exchan
 // pass goes through a gate, or returns how long to wait before trying again.
 func (v *View) pass(ctx context.Context, g gate, until time.Time) (wait time.Duration, err error) {
 	err = v.do(ctx, callTime, func(ctx context.Context) error {
-		r, err := v.rates.Allow(ctx, root+g.name, g.limit)
+		r, err := v.rates.Allow(ctx, root+g.name, g.limit())
 		if err == nil && r.Allowed == 0 {
 			wait = max(r.RetryAfter, time.Millisecond)
 		}
 		return err
 	})
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ended(ctx) != nil {
 		return wait, err
 	}
 	return v.passAlone(ctx, g, until)
@@ -120,11 +119,10 @@ func (v *View) alone(g gate) *rate.Limiter {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	// The name alone will not do: the budget of an account may change.
-	key := fmt.Sprintf("%s %d", g.name, g.limit.Rate)
+	key := fmt.Sprintf("%s %d", g.name, g.perMinute)
 	l := v.local[key]
 	if l == nil {
-		perSecond := float64(g.limit.Rate) * v.cfg.AwayShare / g.limit.Period.Seconds()
-		l = rate.NewLimiter(rate.Limit(perSecond), 1)
+		l = rate.NewLimiter(rate.Limit(float64(g.perMinute)*v.cfg.AwayShare/60), 1)
 		v.local[key] = l
 	}
 	return l
@@ -148,10 +146,16 @@ func (v *View) Cool(ctx context.Context, account string, until time.Time) {
 	})
 }
 
-// cool lengthens a cooldown to ARGV[1] milliseconds from now.
-var cool = redis.NewScript(`
-	if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end
-	return 1`)
+// cool lengthens a cooldown to ARGV[1] milliseconds from now, and returns how many are left.
+//
+// KEYS cooldown; ARGV milliseconds, which may be 0.
+var cool = redis.NewScript(clock + `
+	local left = tonumber(redis.call('GET', KEYS[1]) or 0) - now
+	if left >= tonumber(ARGV[1]) then return left end
+	if tonumber(ARGV[1]) > 0 then
+		redis.call('SET', KEYS[1], string.format('%d', now + ARGV[1]), 'PX', ARGV[1])
+	end
+	return tonumber(ARGV[1])`)
 
 // cooling returns how long to stay away from an account, as far as can be told. The time
 // is that of Redis, so that clocks need not agree.
@@ -159,16 +163,13 @@ func (v *View) cooling(ctx context.Context, account string) (time.Duration, erro
 	v.mu.Lock()
 	left := time.Until(v.cool[account])
 	v.mu.Unlock()
-	var shared time.Duration
+	var shared int64
 	err := v.do(ctx, callTime, func(ctx context.Context) (err error) {
-		shared, err = v.rdb.PTTL(ctx, coolRoot+account).Result()
+		shared, err = cool.Run(ctx, v.rdb, []string{coolRoot + account}, 0).Int64()
 		return err
 	})
-	if err != nil && ctx.Err() != nil {
-		return 0, ctx.Err()
+	if over := ended(ctx); err != nil && over != nil {
+		return 0, over
 	}
-	if shared < 0 || shared > time.Duration(math.MaxInt64/2) {
-		shared = 0 // there is none
-	}
-	return max(left, shared), nil
+	return max(left, time.Duration(shared)*time.Millisecond), nil
 }

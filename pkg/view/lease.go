@@ -8,15 +8,20 @@ import (
 )
 
 // take gives a lease, or renews it for who has it.
-var take = redis.NewScript(`
-	local owner = redis.call('GET', KEYS[1])
-	if owner and owner ~= ARGV[1] then return 0 end
-	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+//
+// KEYS lease; ARGV owner, time in ms.
+var take = redis.NewScript(clock + `
+	local was = redis.call('HMGET', KEYS[1], 'owner', 'until')
+	if was[1] and was[1] ~= ARGV[1] and tonumber(was[2]) > now then return 0 end
+	redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', string.format('%d', now + ARGV[2]))
+	redis.call('PEXPIRE', KEYS[1], ARGV[2])
 	return 1`)
 
 // leave gives a lease back, if the caller has it.
+//
+// KEYS lease; ARGV owner.
 var leave = redis.NewScript(`
-	if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+	if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('DEL', KEYS[1]) end
 	return 1`)
 
 // Lease reports whether owner has the lease of a name for the next ttl. It takes a free
@@ -32,7 +37,8 @@ func (v *View) Lease(ctx context.Context, name, owner string, ttl time.Duration)
 		return err
 	})
 	if err != nil {
-		return ctx.Err() == nil, ctx.Err()
+		over := ended(ctx)
+		return over == nil, over
 	}
 	return got == 1, nil
 }

@@ -228,8 +228,9 @@ func (v *View) Find(ctx context.Context, ref string) ([]event.Entity, error) {
 func (v *View) named(ctx context.Context, set, from, to string) ([]event.Entity, error) {
 	var members []string
 	err := v.do(ctx, callTime, func(ctx context.Context) (err error) {
-		members, err = v.rdb.ZRangeByLex(ctx, indexRoot+set,
-			&redis.ZRangeBy{Min: from, Max: to, Count: maxFound}).Result()
+		members, err = v.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: indexRoot + set, Start: from, Stop: to, ByLex: true, Count: maxFound,
+		}).Result()
 		return err
 	})
 	if err != nil {

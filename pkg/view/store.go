@@ -13,15 +13,14 @@ import (
 // Keys. Only what begins with viewRoot is wiped before a rebuild; leases and cooldowns are
 // no copy of anything.
 const (
-	root        = "pb:"
-	viewRoot    = root + "v:"
-	entityRoot  = viewRoot + "e:"    // + noun/id: a hash of seq, body, index
-	indexRoot   = viewRoot + "i:"    // + set: a sorted set
-	seenRoot    = viewRoot + "seen:" // + order id: the digest of its payload
-	markKey     = root + "mark"      // a hash of gen, journal and, once it is whole, seq
-	buildingKey = root + "building"  // the generation that is being built, while it is
-	leaseRoot   = root + "lease:"
-	coolRoot    = root + "cool:"
+	root       = "pb:"
+	viewRoot   = root + "v:"
+	entityRoot = viewRoot + "e:"    // + noun/id: a hash of seq, body, index
+	indexRoot  = viewRoot + "i:"    // + set: a sorted set
+	seenRoot   = viewRoot + "seen:" // + order id: the digest of its payload
+	markKey    = root + "mark"      // a hash of gen, journal, until while it is built, then seq
+	leaseRoot  = root + "lease:"
+	coolRoot   = root + "cool:"
 )
 
 // buildLease is how long a rebuild that says nothing is believed to be alive.
@@ -36,33 +35,40 @@ type mark struct {
 	building     bool   // and somebody is at work on it
 }
 
+// clock is Redis's own time in milliseconds. Leases hold when they end, beside the expiry of
+// their keys, so they end by any server's clock: miniredis looks through all its keys at
+// each command if it is to expire them, so ours does not.
+const clock = `
+	local time = redis.call('TIME')
+	local now = time[1] * 1000 + math.floor(time[2] / 1000)`
+
 // begin starts a generation, unless one has begun since the caller looked or somebody is
 // at work on one.
 //
-// KEYS mark, building; ARGV generation seen, new generation, journal, lease in ms.
-var begin = redis.NewScript(`
-	if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-	if (redis.call('HGET', KEYS[1], 'gen') or '') ~= ARGV[1] then return 0 end
+// KEYS mark; ARGV generation seen, new generation, journal, lease in ms.
+var begin = redis.NewScript(clock + `
+	local was = redis.call('HMGET', KEYS[1], 'gen', 'until')
+	if (was[1] or '') ~= ARGV[1] or tonumber(was[2] or 0) > now then return 0 end
 	redis.call('DEL', KEYS[1])
-	redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'journal', ARGV[3])
-	redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
+	redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'journal', ARGV[3],
+		'until', string.format('%d', now + ARGV[4]))
 	return 1`)
 
 // stay says that the rebuild is alive.
 //
-// KEYS mark, building; ARGV generation, lease in ms.
-var stay = redis.NewScript(`
+// KEYS mark; ARGV generation, lease in ms.
+var stay = redis.NewScript(clock + `
 	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
-	redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+	redis.call('HSET', KEYS[1], 'until', string.format('%d', now + ARGV[2]))
 	return 1`)
 
 // finish says that a generation is whole.
 //
-// KEYS mark, building; ARGV generation, watermark.
+// KEYS mark; ARGV generation, watermark.
 var finish = redis.NewScript(`
 	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
 	redis.call('HSET', KEYS[1], 'seq', ARGV[2])
-	redis.call('DEL', KEYS[2])
+	redis.call('HDEL', KEYS[1], 'until')
 	return 1`)
 
 // put writes entities, each unless the view has a newer fact of it, and raises the
@@ -115,21 +121,20 @@ var drop = redis.NewScript(`
 func (v *View) readMark(ctx context.Context) (m mark, err error) {
 	err = v.do(ctx, callTime, func(ctx context.Context) error {
 		p := v.rdb.Pipeline()
-		fields := p.HMGet(ctx, markKey, "gen", "journal", "seq")
-		building := p.Exists(ctx, buildingKey)
+		fields := p.HMGet(ctx, markKey, "gen", "journal", "seq", "until")
+		now := p.Time(ctx)
 		if _, err := p.Exec(ctx); err != nil {
 			return err
 		}
-		m = markOf(fields.Val())
-		m.building = building.Val() == 1
+		m = markOf(fields.Val(), now.Val())
 		return nil
 	})
 	return m, err
 }
 
-// markOf reads the fields gen, journal and seq.
-func markOf(fields []any) (m mark) {
-	if len(fields) != 3 {
+// markOf reads the fields gen, journal, seq and until.
+func markOf(fields []any, now time.Time) (m mark) {
+	if len(fields) != 4 {
 		return m
 	}
 	m.gen, _ = fields[0].(string)
@@ -137,16 +142,19 @@ func markOf(fields []any) (m mark) {
 	seq, _ := fields[2].(string)
 	n, err := strconv.ParseUint(seq, 10, 64)
 	m.seq, m.whole = n, err == nil
+	until, _ := fields[3].(string)
+	ms, err := strconv.ParseInt(until, 10, 64)
+	m.building = err == nil && ms > now.UnixMilli()
 	return m
 }
 
 // begin returns errMoved if somebody else has begun.
 func (v *View) begin(ctx context.Context, seen, gen, journal string) error {
-	return v.guarded(ctx, begin, []string{markKey, buildingKey}, seen, gen, journal, buildLease.Milliseconds())
+	return v.guarded(ctx, begin, []string{markKey}, seen, gen, journal, buildLease.Milliseconds())
 }
 
 func (v *View) stay(ctx context.Context, gen string) error {
-	return v.guarded(ctx, stay, []string{markKey, buildingKey}, gen, buildLease.Milliseconds())
+	return v.guarded(ctx, stay, []string{markKey}, gen, buildLease.Milliseconds())
 }
 
 // put writes entries for a generation and then raises its watermark to seq, unless seq is 0.
@@ -181,7 +189,7 @@ func (v *View) guarded(ctx context.Context, s *redis.Script, keys []string, args
 
 // finish says that a generation is whole up to seq.
 func (v *View) finish(ctx context.Context, gen string, seq uint64) error {
-	return v.guarded(ctx, finish, []string{markKey, buildingKey}, gen, strconv.FormatUint(seq, 10))
+	return v.guarded(ctx, finish, []string{markKey}, gen, strconv.FormatUint(seq, 10))
 }
 
 // wipe forgets the view, and nothing else. A pass over the keys that deletes may miss some,

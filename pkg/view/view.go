@@ -114,7 +114,6 @@ func Open(cfg Config) (*View, error) {
 			return nil, errors.New("redis URL: want redis://[user:password@]host:port[/database]")
 		}
 	}
-	opts.Dialer = cfg.Dial
 	opts.Protocol = 2
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -122,6 +121,7 @@ func Open(cfg Config) (*View, error) {
 	opts.DialTimeout, opts.DialerRetries = callTime, 1
 	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = batchTime, batchTime, callTime
 	opts.MaxRetries = -1
+	opts.Dialer = dialer(cfg.Dial, opts)
 	m, err := newMeters(cfg.MeterProvider)
 	if err != nil {
 		return nil, err
@@ -133,6 +133,39 @@ func Open(cfg Config) (*View, error) {
 	v.rates = redis_rate.NewLimiter(v.rdb)
 	return v, nil
 }
+
+// dialer dials as told, and where nobody answers returns a connection that says so. The
+// client would count errors, and dial by itself every second from a goroutine that
+// outlives Close, beside lines on standard error; how often to ask is for admit to say.
+func dialer(dial func(context.Context, string, string) (net.Conn, error), opts *redis.Options) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		dial = redis.NewDialer(opts)
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return unreachable{err: err}, nil
+		}
+		return c, nil
+	}
+}
+
+// unreachable is a connection to nobody.
+type unreachable struct{ err error }
+
+func (u unreachable) Read([]byte) (int, error)         { return 0, u.err }
+func (u unreachable) Write([]byte) (int, error)        { return 0, u.err }
+func (u unreachable) Close() error                     { return nil }
+func (u unreachable) LocalAddr() net.Addr              { return nobody{} }
+func (u unreachable) RemoteAddr() net.Addr             { return nobody{} }
+func (u unreachable) SetDeadline(time.Time) error      { return nil }
+func (u unreachable) SetReadDeadline(time.Time) error  { return nil }
+func (u unreachable) SetWriteDeadline(time.Time) error { return nil }
+
+type nobody struct{}
+
+func (nobody) Network() string { return "none" }
+func (nobody) String() string  { return "nobody" }
 
 // Close ends the connections. Calls afterwards return [ErrAway].
 func (v *View) Close() error { return v.rdb.Close() }
@@ -161,11 +194,20 @@ func (v *View) do(ctx context.Context, allowed time.Duration, f func(context.Con
 		v.found()
 		return nil
 	}
-	if ctx.Err() != nil {
-		return ctx.Err() // it was the caller who ran out of time
+	if over := ended(ctx); over != nil {
+		return over
 	}
 	v.missed(err)
 	return fmt.Errorf("%w: %w", ErrAway, err)
+}
+
+// ended reports that it was the caller who gave up or ran out of time, which says nothing
+// about Redis. The connection's timer may be a moment ahead of the context's.
+func ended(ctx context.Context) error {
+	if d, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(d) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // admit reports whether Redis may be asked now. After a pause one caller finds out for all.

@@ -2,12 +2,14 @@ package view_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,17 +216,13 @@ func (w *writer) connection(n int, status, provider string) event.Entity {
 	return e
 }
 
-// bubble is a Redis inside a bubble of virtual time, which can be made to be away.
+// bubble is a Redis inside a bubble of virtual time, which can be cut off.
 type bubble struct {
 	*embedded.Redis
-	away bool
-}
-
-func (b *bubble) dial(context.Context, string, string) (net.Conn, error) {
-	if b.away {
-		return nil, fmt.Errorf("dial: connection refused")
-	}
-	return b.Dial()
+	mu     sync.Mutex
+	away   bool
+	dialed int
+	conns  []net.Conn
 }
 
 func newBubble(t testing.TB) *bubble {
@@ -246,4 +244,39 @@ func (b *bubble) open(t testing.TB, cfg view.Config) *view.View {
 	}
 	t.Cleanup(func() { _ = v.Close() })
 	return v
+}
+
+func (b *bubble) dial(context.Context, string, string) (net.Conn, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dialed++
+	if b.away {
+		return nil, errors.New("connection refused")
+	}
+	c, err := b.Dial()
+	b.conns = append(b.conns, c)
+	return c, err
+}
+
+func (b *bubble) dials() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dialed
+}
+
+// cut ends all connections and lets no new ones in until mend.
+func (b *bubble) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = true
+	for _, c := range b.conns {
+		_ = c.Close()
+	}
+	b.conns = nil
+}
+
+func (b *bubble) mend() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = false
 }
