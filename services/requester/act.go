@@ -232,7 +232,7 @@ func polling(s *state, now time.Time) *step {
 	}
 	due := s.stamp.Add(s.spacing())
 	if s.looked {
-		due = now.Add(min(max(s.spacing(), now.Sub(s.stamp)), backstop))
+		due = now.Add(s.ease(now, backstop))
 	}
 	if s.looked || now.Before(due) {
 		return &step{do: doWait, until: due}

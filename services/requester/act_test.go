@@ -158,7 +158,7 @@ func TestCancel(t *testing.T) {
 					t.Errorf("delete %q, target %q %v by %q; want completed, failed, cancelled by %s: %s", o.GetOutcome(),
 						target.GetOutcome(), target.GetFailure(), target.GetCancelledBy(), id, tt.reason)
 				}
-				time.Sleep(24 * time.Hour)
+				time.Sleep(6 * time.Hour)
 				if n := len(w.fake.Circuits()); n != tt.circuits || w.fake.Calls("Place") != 1 {
 					t.Errorf("%d circuits by %d calls, want %d by 1: %s", n, w.fake.Calls("Place"), tt.circuits, tt.reason)
 				}

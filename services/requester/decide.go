@@ -185,7 +185,7 @@ func looking(s *state, now time.Time) *step {
 		return givingUp(s)
 	}
 	due := s.lookDue(legs)
-	if again := now.Add(s.spacing()); s.looked && due.Before(again) {
+	if again := now.Add(s.ease(now, lookAgain)); s.looked && due.Before(again) {
 		due = again
 	}
 	if s.looked || now.Before(due) {
@@ -193,6 +193,12 @@ func looking(s *state, now time.Time) *step {
 	}
 	all, _ := names(legs)
 	return &step{do: doLook, legs: all}
+}
+
+// ease is the pause after a look that changed nothing: as long as nothing has changed, but
+// no longer than most.
+func (s *state) ease(now time.Time, most time.Duration) time.Duration {
+	return min(max(s.spacing(), now.Sub(s.stamp)), most)
 }
 
 // lookDue is when the legs are to be looked for: at once if nobody has yet.

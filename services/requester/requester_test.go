@@ -45,7 +45,11 @@ type world struct {
 	fake *exchangetest.Fake
 	acc  []account.Account
 	stop func()
+	// restarted: the requester crashed, and another runs.
+	restarted bool
 }
+
+func orderEntity(id string) event.Entity { return event.Entity{Noun: event.Order, ID: id} }
 
 // bubble runs test against a requester and fake. Attempts take a minute and quiet times
 // two, as they do by default.

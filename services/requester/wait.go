@@ -15,6 +15,8 @@ import (
 const (
 	// checkAgain is the pause after an exchange could not be asked to check an intent.
 	checkAgain = 30 * time.Second
+	// lookAgain is the longest pause between two looks for what is uncertain.
+	lookAgain = 5 * time.Minute
 	// backstop is when an order that waits for others looks around by itself. Nothing
 	// depends on it; it bounds the harm of what nobody thought of.
 	backstop = time.Hour
