@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/telemetry"
+	"patchbay.io/services/approver"
+	"patchbay.io/services/provisioner"
+	"patchbay.io/services/requester"
+	"patchbay.io/services/sandbox"
+	"patchbay.io/services/statuswatcher"
+)
+
+// aService is one of the four, as the command line sees it.
+type aService struct {
+	name, short string
+	run         func(context.Context, *service.Runtime) error
+}
+
+func theServices() []aService {
+	return []aService{
+		{"requester", "Turn intents into orders, and orders into circuits", running(requester.Run)},
+		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run)},
+		{"provisioner", "Land approved requests on ports", running(provisioner.Run)},
+		{"status-watcher", "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
+			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
+		})},
+	}
+}
+
+// running runs a service and, beside it, the projector and the answers to questions:
+// every instance takes its share of both.
+func running(run func(context.Context, service.Runtime) error) func(context.Context, *service.Runtime) error {
+	return func(ctx context.Context, rt *service.Runtime) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var work errgroup.Group
+		for _, part := range []func() error{
+			func() error { return run(ctx, *rt) },
+			func() error { return rt.View.Project(ctx, rt.Journal) },
+			func() error { return rt.Answer(ctx) },
+		} {
+			work.Go(func() error {
+				defer cancel()
+				return part()
+			})
+		}
+		return work.Wait()
+	}
+}
+
+// openRuntime connects a service and puts it on the health pages.
+func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Config, name string) (*service.Runtime, error) {
+	cfg.Name, cfg.Log, cfg.Tracers = name, tel.Logger(name), tel.TracerProvider(name)
+	rt, err := service.Open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	tel.Check(name+" journal", rt.Journal.Healthy)
+	tel.Check(name+" redis", rt.View.Healthy)
+	tel.Ready("view", func() (bool, any) {
+		p := rt.View.Progress()
+		return p.Done, p
+	})
+	return rt, nil
+}
+
+func serviceCommands() []*cobra.Command {
+	var all []*cobra.Command
+	for _, s := range theServices() {
+		set := settings{natsURL: "nats://127.0.0.1:4222", redisURL: "redis://127.0.0.1:6379"}
+		cmd := &cobra.Command{
+			Use: s.name, Short: s.short, GroupID: "run", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return runService(cmd.Context(), &set, s) },
+		}
+		set.register(cmd.Flags(), "127.0.0.1:8080")
+		all = append(all, cmd)
+	}
+	return all
+}
+
+// runService runs one service until ctx ends.
+func runService(ctx context.Context, set *settings, s aService) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if set.accounts == "" {
+		return coded(exitUsage, "--accounts is required; docs/accounts.md explains the file")
+	}
+	file, err := loadAccounts(set.accounts)
+	if err != nil {
+		return err
+	}
+	key, err := set.loadKey()
+	if err != nil {
+		return err
+	}
+	tel, err := telemetry.Start(ctx, set.telemetry(s.name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
+	pages, err := listen(set.httpAddr)
+	if err != nil {
+		return fmt.Errorf("--http-addr: %w", err)
+	}
+	var work errgroup.Group
+	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
+	log := tel.Logger(s.name)
+	log.Info().Str("http", pages.Addr().String()).Str("nats", set.natsURL).Msg("starting")
+
+	cfg := service.Config{NATS: set.nats(), Accounts: file, Key: key}
+	cfg.Redis.URL = set.redisURL
+	rt, err := openRuntime(ctx, tel, cfg, s.name)
+	if err != nil {
+		cancel()
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, work.Wait())
+	}
+	defer func() { _ = rt.Close() }() // connections that end with the process
+	work.Go(func() error {
+		defer cancel()
+		return s.run(ctx, rt)
+	})
+	log.Info().Msg("started")
+	err = work.Wait()
+	log.Info().Err(err).Msg("stopped")
+	return err
+}
+
+func sandboxCommand() *cobra.Command {
+	var addr, state string
+	var delays sandbox.Delays
+	cmd := &cobra.Command{
+		Use: "sandbox", Short: "Run an exchange to test against, alone", GroupID: "run", Args: cobra.NoArgs,
+		Long: "Serves an exchange that behaves like Equinix Cloud Exchange v3, with ports, service\n" +
+			"profiles and sellers of its own, and a control API below /sandbox/. See docs/sandbox.md.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			x, err := sandbox.Open(sandbox.Config{Delays: delays}, state)
+			if err != nil {
+				return err
+			}
+			defer x.Close()
+			l, err := listen(addr)
+			if err != nil {
+				return fmt.Errorf("--sandbox-addr: %w", err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "sandbox at http://%s/sandbox/inventory\n", l.Addr())
+			return serve(cmd.Context(), l, x.Handler())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
+	f.StringVar(&state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
+	f.DurationVar((*time.Duration)(&delays.Provision), "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
+	return cmd
+}

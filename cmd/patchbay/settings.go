@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/policy"
+	"patchbay.io/pkg/secret"
+	"patchbay.io/pkg/telemetry"
+)
+
+// settings are what all services share.
+type settings struct {
+	natsURL   string
+	redisURL  string
+	accounts  string
+	keyFile   string
+	httpAddr  string
+	replicas  int
+	maxBytes  int64
+	logLevel  string
+	logFormat string
+}
+
+func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
+	f.StringVar(&s.natsURL, "nats-url", s.natsURL, "NATS servers, comma-separated")
+	f.StringVar(&s.redisURL, "redis-url", s.redisURL, "Redis, as redis://host:port")
+	f.StringVar(&s.accounts, "accounts", "", "accounts and policies, a YAML file")
+	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised")
+	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
+	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; default 1, or 3 with three or more servers")
+	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; intake stops at 90 %")
+	f.StringVar(&s.logLevel, "log-level", "info", "trace, debug, info, warn, error or disabled")
+	f.StringVar(&s.logFormat, "log-format", "console", "json or console")
+}
+
+func (s *settings) telemetry(name string) telemetry.Config {
+	return telemetry.Config{Service: name, Version: version(), LogLevel: s.logLevel, LogFormat: s.logFormat}
+}
+
+func (s *settings) nats() journal.Config {
+	return journal.Config{URL: s.natsURL, Replicas: s.replicas, MaxBytes: s.maxBytes}
+}
+
+// loadAccounts reads the accounts file and compiles its rules, and reports everything that
+// is wrong with either.
+func loadAccounts(path string) (account.File, error) {
+	f, err := account.Load(path)
+	if err == nil {
+		err = policy.Check(f)
+	}
+	if err != nil {
+		return account.File{}, codedError{exitInvalid, fmt.Errorf("accounts %s:\n%w", path, err)}
+	}
+	return f, nil
+}
+
+// loadKey reads the deployment key of separate services.
+func (s *settings) loadKey() (secret.Key, error) {
+	if s.keyFile == "" {
+		return secret.Key{}, codedError{exitUsage, errors.New("--key-file is required: 32 random bytes, the same for every " +
+			"service of a deployment (head -c 32 /dev/urandom > key; chmod 600 key)")}
+	}
+	return secret.LoadKey(s.keyFile)
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/embedded"
+	"patchbay.io/pkg/policy"
+	"patchbay.io/pkg/secret"
+	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/telemetry"
+	"patchbay.io/services/sandbox"
+)
+
+// up is everything in one process.
+type up struct {
+	settings
+	data        string
+	natsAddr    string
+	sandboxAddr string
+	relaxed     bool
+	json        bool
+}
+
+// ready is what `up` prints once everything runs.
+type ready struct {
+	Ready   bool   `json:"ready"`
+	NATS    string `json:"nats"`
+	HTTP    string `json:"http"`
+	Sandbox string `json:"sandbox,omitempty"`
+	Data    string `json:"data"`
+}
+
+func upCommand() *cobra.Command {
+	var u up
+	cmd := &cobra.Command{
+		Use: "up", Short: "Run everything in this process", GroupID: "run", Args: cobra.NoArgs,
+		Long: "Runs NATS with JetStream, Redis, a sandbox exchange and all services in this process.\n" +
+			"--nats-url, --redis-url and --accounts replace what is embedded.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	u.register(f, "127.0.0.1:8080")
+	f.StringVar(&u.data, "data", "./data", "where the journal and the key are kept")
+	f.StringVar(&u.natsAddr, "nats-addr", "127.0.0.1:4222", "where the embedded NATS listens; port 0 picks one")
+	f.StringVar(&u.sandboxAddr, "sandbox-addr", "127.0.0.1:8090", "where the sandbox exchange listens; port 0 picks one")
+	f.BoolVar(&u.relaxed, "relaxed-sync", false, "acknowledge before facts are on disk; faster, for development only")
+	f.BoolVar(&u.json, "json", false, "print the ready line as JSON")
+	return cmd
+}
+
+func (u *up) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tel, err := telemetry.Start(ctx, u.telemetry("patchbay"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
+	log := tel.Logger("patchbay")
+
+	data, err := filepath.Abs(u.data)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	var stop cleanup
+	defer stop.run()
+
+	cfg, line, err := u.embed(&stop, data)
+	if err != nil {
+		return err
+	}
+	if u.relaxed && u.natsURL == "" {
+		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
+	}
+	pages, err := listen(u.httpAddr)
+	if err != nil {
+		return fmt.Errorf("--http-addr: %w", err)
+	}
+	line.HTTP = "http://" + pages.Addr().String()
+
+	if cfg.Clients, err = service.OpenClients(cfg); err != nil {
+		return err
+	}
+	stop.add(func() { _ = cfg.Clients.Close() }) // connections that end with the process
+
+	var work errgroup.Group
+	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
+	for _, s := range theServices() {
+		rt, err := openRuntime(ctx, tel, cfg, s.name)
+		if err != nil {
+			cancel()
+			return errors.Join(err, work.Wait())
+		}
+		stop.add(func() { _ = rt.Close() }) // connections that end with the process
+		work.Go(func() error {
+			defer cancel()
+			return s.run(ctx, rt)
+		})
+	}
+	if err := line.print(out, u.json); err != nil {
+		cancel()
+		return errors.Join(err, work.Wait())
+	}
+	err = work.Wait()
+	log.Info().Err(err).Msg("stopped")
+	return err
+}
+
+// embed starts the servers that the settings do not replace.
+func (u *up) embed(stop *cleanup, data string) (service.Config, ready, error) {
+	cfg := service.Config{NATS: u.nats()}
+	line := ready{Ready: true, NATS: u.natsURL, Data: data}
+	if u.natsURL == "" {
+		nats, err := embedded.StartNATS(embedded.NATSConfig{
+			Dir: filepath.Join(data, "nats"), Addr: u.natsAddr, Relaxed: u.relaxed,
+		})
+		if err != nil {
+			return cfg, line, err
+		}
+		stop.add(nats.Stop)
+		cfg.NATS.InProcess, line.NATS = nats, nats.URL()
+	}
+	cfg.Redis.URL = u.redisURL
+	if u.redisURL == "" {
+		redis, err := embedded.StartRedis("")
+		if err != nil {
+			return cfg, line, err
+		}
+		stop.add(redis.Stop)
+		cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return redis.Dial() }
+	}
+	var err error
+	if u.accounts != "" {
+		cfg.Accounts, err = loadAccounts(u.accounts)
+	} else {
+		cfg.Accounts, line.Sandbox, err = u.sandbox(stop, data)
+	}
+	if err != nil {
+		return cfg, line, err
+	}
+	if u.keyFile != "" {
+		cfg.Key, err = secret.LoadKey(u.keyFile)
+	} else {
+		cfg.Key, err = secret.MakeKey(filepath.Join(data, "key"))
+	}
+	return cfg, line, err
+}
+
+// sandbox starts the exchange and returns the accounts that are known there.
+func (u *up) sandbox(stop *cleanup, data string) (account.File, string, error) {
+	l, err := listen(u.sandboxAddr)
+	if err != nil {
+		return account.File{}, "", fmt.Errorf("--sandbox-addr: %w", err)
+	}
+	x, err := sandbox.Open(sandbox.Config{}, filepath.Join(data, "sandbox.jsonl"))
+	if err != nil {
+		return account.File{}, "", errors.Join(err, l.Close())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work errgroup.Group
+	work.Go(func() error { return serve(ctx, l, x.Handler()) })
+	stop.add(func() {
+		cancel()
+		_ = work.Wait() // a server that stops has nothing to report
+		x.Close()
+	})
+	base := "http://" + l.Addr().String()
+	f := account.Sandbox(base)
+	return f, base, policy.Check(f)
+}
+
+func (r ready) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(r)
+	}
+	_, err := fmt.Fprintf(w, "Patchbay is ready.\n\n"+
+		"  NATS      %s\n  health    %s/readyz\n  metrics   %s/metrics\n", r.NATS, r.HTTP, r.HTTP)
+	if err == nil && r.Sandbox != "" {
+		_, err = fmt.Fprintf(w, "  sandbox   %s/sandbox/inventory\n", r.Sandbox)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(w, "  data      %s\n\nIn another terminal:\n\n"+
+			"  patchbay intent submit examples/ecx/*.json --wait\n  patchbay watch\n\n", r.Data)
+	}
+	return err
+}
+
+// cleanup runs what was added, last first.
+type cleanup struct{ steps []func() }
+
+func (c *cleanup) add(step func()) { c.steps = append(c.steps, step) }
+
+func (c *cleanup) run() {
+	for i := len(c.steps) - 1; i >= 0; i-- {
+		c.steps[i]()
+	}
+}
+
+func listen(addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", addr)
+}
+
+// serve serves h until ctx ends, and waits a second for requests at work.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if srv.Shutdown(ending) != nil {
+			_ = srv.Close() // a second is what requests at work get
+		}
+	})
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

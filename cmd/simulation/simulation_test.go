@@ -1,0 +1,125 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"patchbay.io/pkg/embedded"
+	"patchbay.io/services/sandbox"
+)
+
+var (
+	simFor  = flag.Duration("sim.for", 10*time.Second, "how long to run random worlds")
+	simSeed = flag.Uint64("sim.seed", 0, "run this seed alone, five times; 0 draws seeds")
+	simLog  = flag.String("sim.log", "", "file for the log of the world that fails")
+)
+
+func TestMain(m *testing.M) {
+	embedded.KeepTime()
+	os.Exit(m.Run())
+}
+
+// Random worlds, for as long as asked.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		for i := range 5 {
+			t.Run(fmt.Sprintf("seed=%d/%d", *simSeed, i), func(t *testing.T) { runWorld(t, *simSeed) })
+		}
+		return
+	}
+	start := time.Now()
+	worlds, virtual := 0, time.Duration(0)
+	for worlds == 0 || time.Since(start) < *simFor {
+		seed := rand.Uint64()>>20 | 1
+		var took time.Duration
+		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { took = runWorld(t, seed) })
+		worlds, virtual = worlds+1, virtual+took
+		if !ok {
+			t.Fatalf("world %d failed; run it alone with: make sim SEED=%d", worlds, seed)
+		}
+	}
+	t.Logf("%d worlds, %.1f virtual days in %v", worlds, virtual.Hours()/24, time.Since(start).Round(time.Second))
+}
+
+// runWorld plays one seed and returns how long it took in the world.
+func runWorld(t *testing.T, seed uint64) (took time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		draw := rand.New(rand.NewPCG(seed, 2))
+		d := dramaOf(draw.IntN)
+		start := time.Now()
+		w := newWorld(t, seed, d.delays)
+		wishes := w.play(d)
+		w.check(wishes)
+		w.stop()
+		took = time.Since(start)
+		w.tell(d)
+	})
+	return took
+}
+
+// tell writes down what happened, if the world failed.
+func (w *world) tell(d any) {
+	if !w.t.Failed() {
+		return
+	}
+	w.t.Logf("drama: %+v\n%s", d, strings.Join(w.notes, "\n"))
+	if *simLog != "" {
+		if err := os.WriteFile(*simLog, []byte(w.log.String()), 0o600); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// One pair and its delete, with a crash of one process at each of its effects in turn.
+func TestCrashPoints(t *testing.T) {
+	for name := range theServices() {
+		t.Run(name, func(t *testing.T) {
+			for at := int64(1); ; at++ {
+				if testing.Short() && at > 3 {
+					return
+				}
+				crashed := false
+				ok := t.Run(fmt.Sprintf("effect=%d", at), func(t *testing.T) { crashed = crashAt(t, name+"-1", at) })
+				if !ok || !crashed {
+					t.Logf("%d effects", at-1)
+					return
+				}
+			}
+		})
+	}
+}
+
+// crashAt reports whether the process had that many effects at all.
+func crashAt(t *testing.T, process string, at int64) (crashed bool) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, uint64(at), sandbox.Delays{Provision: time.Second, Deprovision: time.Second})
+		w.setAccounts(time.Hour)
+		w.launch(1)
+		for _, p := range w.procs {
+			if p.name == process {
+				p.crashAt.Store(at)
+			}
+		}
+		c := create(1, ways()[2], true, approved)
+		wishes := []wish{c, remove(c)}
+		w.publish(wishes[0])
+		time.Sleep(5 * time.Minute)
+		w.publish(wishes[1])
+		time.Sleep(5 * time.Minute)
+		w.heal()
+		w.quiet(wishes)
+		w.check(wishes)
+		w.stop()
+		for _, p := range w.procs {
+			crashed = crashed || p.crashes.Load() > 0
+		}
+		w.tell(at)
+	})
+	return crashed
+}
