@@ -343,3 +343,52 @@ func BenchmarkRebuild(b *testing.B) {
 	b.ReportMetric(float64(last.Facts)*float64(b.N)/b.Elapsed().Seconds(), "facts/s")
 	b.ReportMetric(float64(last.Entities)*float64(b.N)/b.Elapsed().Seconds(), "entities/s")
 }
+
+// TestNewestWins has a projector that comes late with an old fact.
+func TestNewestWins(t *testing.T) {
+	j, r := testenv.Journal(t), testenv.StartRedis(t)
+	w, c := newWriter(t, j), raw(t, r)
+	project(t, open(t, r), j)
+	e := w.order(1, "accepted", "acme")
+	caughtUp(t, c, j)
+	key := "pb:v:e:" + e.String()
+	// As if another projector had already written a fact that this one has yet to see.
+	if err := c.HSet(t.Context(), key, "seq", 1000, "body", "newer").Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.order(1, "placed", "acme")
+	caughtUp(t, c, j)
+	if body := c.HGet(t.Context(), key, "body").Val(); body != "newer" {
+		t.Errorf("an older fact came later and is now the snapshot: %s", body)
+	}
+}
+
+// TestOtherGeneration has somebody begin a rebuild behind the back of a projector that does
+// not look by itself.
+func TestOtherGeneration(t *testing.T) {
+	j, r := testenv.Journal(t), testenv.StartRedis(t)
+	w, c := newWriter(t, j), raw(t, r)
+	v, err := view.Open(view.Config{URL: r.URL, CheckEvery: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	w.order(1, "accepted", "acme")
+	stop := project(t, v, j)
+	defer stop()
+	caughtUp(t, c, j)
+	until(t, "the projector follows", func() bool { return v.Progress().Done })
+
+	later := time.Now().Add(time.Minute).UnixMilli()
+	c.HDel(t.Context(), "pb:mark", "seq")
+	c.HSet(t.Context(), "pb:mark", "gen", "another", "until", later)
+	e := w.order(2, "accepted", "acme")
+	until(t, "the projector noticed", func() bool { return !v.Progress().Done })
+	if c.Exists(t.Context(), "pb:v:e:"+e.String()).Val() != 0 {
+		t.Error("a fact was written into a view that is being built by another")
+	}
+	// The other dies; its time runs out, and the view is built after all.
+	c.HSet(t.Context(), "pb:mark", "until", 1)
+	caughtUp(t, c, j)
+	w.checkViewSoon(v)
+}
