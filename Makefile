@@ -8,6 +8,7 @@ SEED    ?= 0
 # Packages whose tests run real servers, and packages whose tests keep golden files.
 REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' work | awk '/pkg\/testenv/ {print $$1}')
 GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
+GENERATED := '*.pb.go' proto/schemas
 
 .PHONY: help build test test-real cover bench golden sim lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
@@ -36,7 +37,7 @@ tidy:      ## build each module without the workspace and check its go.mod
 generate:  tools ## write the generated code in proto/ anew
 	cd proto && $(WITHBIN) buf generate
 fresh:     generate ## fail if the generated code was not what generate writes
-	@test -z "$$(git status --porcelain -- '*.pb.go')" || { git status --short -- '*.pb.go'; git diff -- '*.pb.go'; exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); git diff -- $(GENERATED); exit 1; }
 breaking:  tools ## fail if the schema breaks readers of proto/baseline.binpb
 	cd proto && $(BIN)/buf breaking --against baseline.binpb
 baseline:  tools ## make the schema of today the one that breaking compares with

@@ -37,8 +37,9 @@ const (
 // import. Tests may import more; see [testsMayImport].
 var mayImport = map[string]string{
 	// What is said.
-	"proto":             "",
-	"proto/patchbay/v1": "",
+	"proto":                       "",
+	"proto/patchbay/v1":           "",
+	"proto/protoc-gen-jsonschema": "",
 
 	// In which words.
 	"pkg/secret":  "",
@@ -71,10 +72,12 @@ var mayImport = map[string]string{
 
 	// What runs.
 	"cmd":             "",
+	"cmd/acceptance":  "cmd/invariants",
 	"cmd/client":      anything + "cmd/story",
 	"cmd/conformance": "",
+	"cmd/invariants":  anything + "services/sandbox",
 	"cmd/patchbay":    anything + "pkg/embedded cmd/client" + services,
-	"cmd/simulation":  anything + "pkg/embedded" + services,
+	"cmd/simulation":  anything + "pkg/embedded cmd/invariants" + services,
 	"cmd/story":       schema + "pkg/event pkg/intent pkg/journal pkg/order pkg/status",
 }
 
@@ -124,11 +127,11 @@ var testOwner = map[string]string{
 	"github.com/nats-io/nats-server/":     "cmd",
 	// Its ticker has to be started outside every bubble of virtual time.
 	"github.com/nats-io/nats-server/v2/server/ats": everybody,
-	"github.com/nats-io/nats.go":                   "cmd cmd/patchbay cmd/simulation",
+	"github.com/nats-io/nats.go":                   "cmd cmd/acceptance cmd/patchbay cmd/simulation",
 	"github.com/rs/zerolog":                        everybody,
 	"github.com/santhosh-tekuri/jsonschema/":       "proto pkg/event",
 	"go.opentelemetry.io/otel":                     everybody,
-	"go.opentelemetry.io/proto/otlp/":              "cmd/patchbay",
+	"go.opentelemetry.io/proto/otlp/":              "cmd/acceptance cmd/patchbay",
 	"go.uber.org/goleak":                           everybody,
 	"go.yaml.in/yaml/":                             "proto pkg/secret cmd",
 	"google.golang.org/protobuf/encoding/":         everybody,

@@ -176,10 +176,11 @@ func (x *Native) GetChange() string {
 
 // State is where a connection stands, in our words and in the exchange's.
 type State struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Status         string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
-	ProviderStatus string                 `protobuf:"bytes,2,opt,name=provider_status,json=providerStatus,proto3" json:"provider_status,omitempty"`
-	Native         *Native                `protobuf:"bytes,3,opt,name=native,proto3" json:"native,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Connection.
+	Status         string  `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	ProviderStatus string  `protobuf:"bytes,2,opt,name=provider_status,json=providerStatus,proto3" json:"provider_status,omitempty"`
+	Native         *Native `protobuf:"bytes,3,opt,name=native,proto3" json:"native,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }

@@ -33,12 +33,18 @@ type Connection struct {
 	Api        string `protobuf:"bytes,3,opt,name=api,proto3" json:"api,omitempty"`
 	ExchangeId string `protobuf:"bytes,4,opt,name=exchange_id,json=exchangeId,proto3" json:"exchange_id,omitempty"`
 	// Other names of it at the exchange (PacketFabric circuit id).
-	Aliases        []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
-	Name           string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
-	BandwidthMbps  int32    `protobuf:"varint,7,opt,name=bandwidth_mbps,json=bandwidthMbps,proto3" json:"bandwidth_mbps,omitempty"`
-	Status         string   `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
-	ProviderStatus string   `protobuf:"bytes,9,opt,name=provider_status,json=providerStatus,proto3" json:"provider_status,omitempty"`
-	Native         *Native  `protobuf:"bytes,10,opt,name=native,proto3" json:"native,omitempty"`
+	Aliases       []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	Name          string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	BandwidthMbps int32    `protobuf:"varint,7,opt,name=bandwidth_mbps,json=bandwidthMbps,proto3" json:"bandwidth_mbps,omitempty"`
+	// PENDING_APPROVAL, PROVISIONING, PROVISIONED, REJECTED, FAILED, PENDING_DELETE,
+	// DEPROVISIONING, DEPROVISIONED, or UNKNOWN for a word nobody documented.
+	Status string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	// NOT_AVAILABLE or AVAILABLE; companies whose own systems are connected also report
+	// PENDING_APPROVAL, PENDING_CONFIGURATION, ORDERING, PROVISIONING, PENDING_BGP,
+	// PROVISIONED, REJECTED, FAILED, ERROR, PENDING_DELETE, DELETING, DEPROVISIONING and
+	// DEPROVISIONED; UNKNOWN for a word nobody documented.
+	ProviderStatus string  `protobuf:"bytes,9,opt,name=provider_status,json=providerStatus,proto3" json:"provider_status,omitempty"`
+	Native         *Native `protobuf:"bytes,10,opt,name=native,proto3" json:"native,omitempty"`
 	// Accounts of ours, if they are a party.
 	BuyerAccount       string `protobuf:"bytes,11,opt,name=buyer_account,json=buyerAccount,proto3" json:"buyer_account,omitempty"`
 	SellerAccount      string `protobuf:"bytes,12,opt,name=seller_account,json=sellerAccount,proto3" json:"seller_account,omitempty"`
