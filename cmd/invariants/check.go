@@ -1,0 +1,181 @@
+package invariants
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/hold"
+	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/status"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/sandbox"
+)
+
+// unknown is the word for what nobody documented; it may precede and follow anything.
+const unknown = string(status.Unknown)
+
+// Check holds the story against the exchange's books. All circuits of the organization
+// buyer must have been ordered here.
+func (s *Story) Check(books []sandbox.Connection, buyer string) []string {
+	before := len(s.found)
+	s.checkOrders()
+	s.checkLegs(books, buyer)
+	for _, c := range books {
+		s.checkPath(c)
+	}
+	s.checkTags()
+	found := slices.Clone(s.found)
+	s.found = s.found[:before]
+	return found
+}
+
+// checkOrders: each order takes allowed steps only, and ends or waits for something.
+func (s *Story) checkOrders() {
+	for id, facts := range s.Orders {
+		var before *patchbayv1.Order
+		for _, o := range facts {
+			if err := order.Check(before, o); err != nil {
+				s.violate("2: order %s: %v", id, err)
+			}
+			if o.GetOutcome() == "" && o.GetWait().GetWhat() == "" {
+				s.violate("2: order %s waits for nothing at %s", id, o.GetFact())
+			}
+			before = o
+		}
+		if orphans := before.GetOrphans(); len(orphans) > 0 {
+			s.violate("1: order %s left orphans %v", id, orphans)
+		}
+	}
+}
+
+// circuits returns, by leg, every circuit that an order ever said was its own.
+func circuits(facts []*patchbayv1.Order) map[string]map[string]bool {
+	seen := map[string]map[string]bool{}
+	for _, o := range facts {
+		for _, l := range o.GetLegs() {
+			if x := l.GetExchangeId(); x != "" {
+				if seen[l.GetLeg()] == nil {
+					seen[l.GetLeg()] = map[string]bool{}
+				}
+				seen[l.GetLeg()][x] = true
+			}
+		}
+	}
+	return seen
+}
+
+// checkLegs: each circuit that we bought belongs to one leg of one order, and each leg has
+// at most one circuit.
+func (s *Story) checkLegs(books []sandbox.Connection, buyer string) {
+	claims := map[string][]string{}
+	for id, facts := range s.Orders {
+		end := last(facts)
+		if end.GetKind() != "create" {
+			continue
+		}
+		legs := circuits(facts)
+		for leg, ids := range legs {
+			if len(ids) > 1 {
+				s.violate("1: leg %s of order %s had %d circuits", leg, id, len(ids))
+			}
+			for x := range ids {
+				claims[x] = append(claims[x], id+"/"+leg)
+			}
+		}
+		if end.GetOutcome() == order.Completed && len(legs) != len(end.GetLegs()) {
+			s.violate("1: order %s completed with %d circuits for %d legs", id, len(legs), len(end.GetLegs()))
+		}
+	}
+	for _, c := range books {
+		if c.Buyer == buyer && len(claims[c.ID]) != 1 {
+			s.violate("1: circuit %s (%s, created %s) belongs to %d legs %v",
+				c.ID, c.Name, c.Created.Format("15:04:05"), len(claims[c.ID]), claims[c.ID])
+		}
+		delete(claims, c.ID)
+	}
+	for id, legs := range claims {
+		s.violate("1: circuit %s of %v does not exist", id, legs)
+	}
+}
+
+// checkPath: the path of a circuit in the journal has no gap, was not invented, and ends
+// where the exchange's own history ends.
+func (s *Story) checkPath(c sandbox.Connection) {
+	path := s.Connections[event.ConnectionID("equinix", c.ID)]
+	if len(path) == 0 {
+		s.violate("3: circuit %s (%s) was never announced", c.ID, c.Name)
+		return
+	}
+	var truth []string
+	for _, h := range c.History {
+		truth = append(truth, words(h.Status, h.ProviderStatus))
+	}
+	at := 0
+	for i, t := range path {
+		switch {
+		case i > 0 && state(t.GetFrom()) != state(path[i-1].GetTo()):
+			s.violate("3: %s goes from %s though it was at %s", c.Name, state(t.GetFrom()), state(path[i-1].GetTo()))
+		case i == 0 && t.GetFrom() != nil:
+			s.violate("3: the first transition of %s comes from %s", c.Name, state(t.GetFrom()))
+		}
+		to := state(t.GetTo())
+		if strings.Contains(to, unknown) || (i > 0 && state(t.GetFrom()) == to) {
+			continue
+		}
+		found := slices.Index(truth[at:], to)
+		if found < 0 && at > 0 && truth[at-1] == to {
+			continue // back from a word that nobody knows
+		}
+		if found < 0 {
+			s.violate("3: %s never went to %s; the exchange's history is %v, ours %v", c.Name, to, truth, told(path))
+			return
+		}
+		at += found + 1
+	}
+	if got, want := state(last(path).GetTo()), words(c.Status, c.ProviderStatus); got != want {
+		s.violate("4: %s is %s for us and %s at the exchange", c.Name, got, want)
+	}
+}
+
+// told writes a path as it was told.
+func told(path []*patchbayv1.Transition) []string {
+	var all []string
+	for _, t := range path {
+		s := state(t.GetTo())
+		if t.GetInferred() {
+			s += " (inferred)"
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// words writes the exchange's words as ours.
+func words(native, provider string) string {
+	s := status.Normalise(status.ECX, status.Native{Status: native, ProviderStatus: provider})
+	return string(s.Status) + "/" + string(s.Provider)
+}
+
+func state(s *patchbayv1.State) string {
+	return fmt.Sprintf("%s/%s", s.GetStatus(), s.GetProviderStatus())
+}
+
+// checkTags: a tag has one owner of the whole, or owners of different inner tags.
+func (s *Story) checkTags() {
+	for _, facts := range s.Holds {
+		for _, h := range facts {
+			if h.GetKind() != hold.Tag {
+				continue
+			}
+			inner := map[int32]bool{}
+			for _, o := range h.GetOwners() {
+				if inner[o.GetInner()] || (o.GetInner() == 0 && len(h.GetOwners()) > 1) {
+					s.violate("5: %s has owners %v", h.GetKey(), h.GetOwners())
+				}
+				inner[o.GetInner()] = true
+			}
+		}
+	}
+}
