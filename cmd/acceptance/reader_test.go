@@ -1,0 +1,248 @@
+package acceptance_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"patchbay.io/cmd/invariants"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/sandbox"
+)
+
+// source is upstream's name in every test.
+const source = "acceptance/upstream"
+
+// A reader reads the journal as it grows, and knows the story so far.
+type reader struct {
+	t *testing.T
+	j *journal.Journal
+	// nc is a connection that knows nothing of ours.
+	nc *nats.Conn
+
+	mu    sync.Mutex
+	story *invariants.Story
+	news  chan struct{} // closed when a fact has come
+}
+
+// read starts a reader of the journal at url, in which no canary may appear.
+func read(t *testing.T, url string, canaries ...string) *reader {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	j, err := journal.Open(ctx, journal.Config{URL: url, Name: "acceptance", Client: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{t: t, j: j, nc: nc, story: invariants.NewStory(canaries...), news: make(chan struct{})}
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := j.Follow(ctx, journal.From{}, []string{event.Root + ".>"}, r.take); err != nil {
+			t.Errorf("follow the journal: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		work.Wait()
+		nc.Close()
+		j.Close()
+	})
+	return r
+}
+
+func (r *reader) take(rec journal.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.story.Add(rec)
+	close(r.news)
+	r.news = make(chan struct{})
+	return err
+}
+
+// look lets f see the story so far.
+func (r *reader) look(f func(s *invariants.Story)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(r.story)
+}
+
+// until waits until open says that nothing is open any more.
+func (r *reader) until(limit time.Duration, open func(s *invariants.Story) string) {
+	r.t.Helper()
+	deadline := time.After(limit)
+	for {
+		r.mu.Lock()
+		what, news := open(r.story), r.news
+		r.mu.Unlock()
+		if what == "" {
+			return
+		}
+		select {
+		case <-news:
+		case <-deadline:
+			r.t.Fatalf("after %v: %s", limit, what)
+		}
+	}
+}
+
+// ended says which of the orders have not ended.
+func ended(ids ...string) func(*invariants.Story) string {
+	return func(s *invariants.Story) string {
+		var open []string
+		for _, id := range ids {
+			switch o := s.Order(id); {
+			case o == nil:
+				open = append(open, "order "+id+" does not exist")
+			case o.GetOutcome() == "":
+				open = append(open, "order "+id+" is "+o.GetFact()+" and waits for "+protojson.Format(o.GetWait()))
+			}
+		}
+		return strings.Join(open[:min(len(open), 3)], "; ")
+	}
+}
+
+// settled says which circuits differ from the exchange's books.
+func (r *reader) settled(base string) func(*invariants.Story) string {
+	all := books(r.t, base)
+	return func(s *invariants.Story) string {
+		for _, c := range all {
+			t := s.Connection(event.ConnectionID("equinix", c.ID))
+			if t == nil || t.GetTo().GetNative().GetStatus() != c.Status {
+				return "circuit " + c.Name + " is " + c.Status + " at the exchange and not in the journal"
+			}
+		}
+		return ""
+	}
+}
+
+// check holds the journal against the books of the exchange at base once they agree.
+func (r *reader) check(base string) {
+	r.t.Helper()
+	r.until(30*time.Second, r.settled(base))
+	all := books(r.t, base)
+	r.look(func(s *invariants.Story) {
+		for _, v := range s.Check(all, "Acme") {
+			r.t.Error(v)
+		}
+	})
+}
+
+// order returns the last fact of an order.
+func (r *reader) order(id string) *patchbayv1.Order {
+	var o *patchbayv1.Order
+	r.look(func(s *invariants.Story) { o = s.Order(id) })
+	if o == nil {
+		r.t.Fatalf("order %s does not exist", id)
+	}
+	return o
+}
+
+// expect waits for an order's end and compares it.
+func (r *reader) expect(id, outcome string) *patchbayv1.Order {
+	r.t.Helper()
+	r.until(time.Minute, ended(id))
+	o := r.order(id)
+	if o.GetOutcome() != outcome {
+		r.t.Errorf("order %s ended %s, want %s: %s", id, o.GetOutcome(), outcome, protojson.Format(o.GetFailure()))
+	}
+	return o
+}
+
+// publish hands an intent in as any program could, and returns the order's id. It tries
+// again while NATS is away.
+func (r *reader) publish(kind, id string, data []byte) string {
+	r.t.Helper()
+	r.send("patchbay.intent."+kind, "io.patchbay.intent."+kind+".v1", id, data)
+	return event.OrderID(source, id)
+}
+
+func (r *reader) send(subject, typ, id string, data []byte) {
+	r.t.Helper()
+	m := nats.NewMsg(subject)
+	m.Data = data
+	for k, v := range map[string]string{
+		"specversion": "1.0", "id": id, "source": source, "type": typ, "datacontenttype": "application/json",
+	} {
+		m.Header.Set("ce-"+k, v)
+	}
+	r.raw(m)
+}
+
+// raw hands a message to JetStream and waits until it is taken.
+func (r *reader) raw(m *nats.Msg) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		answer, err := r.nc.RequestMsg(m, 5*time.Second)
+		if err == nil && !strings.Contains(string(answer.Data), `"error"`) {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Errorf("publish on %s: %v", m.Subject, err)
+			return
+		}
+		r.pause(100 * time.Millisecond)
+	}
+}
+
+// pause waits between two tries of something that nobody announces.
+func (r *reader) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.t.Context().Done():
+	}
+}
+
+// decide hands in a person's decision about what is asked of connection id.
+func (r *reader) decide(verb, id, reason string) {
+	r.t.Helper()
+	var a *patchbayv1.Approval
+	r.look(func(s *invariants.Story) { a = s.Approval(id) })
+	data, err := json.Marshal(map[string]string{
+		"connectionId": id, "kind": a.GetKind(), "digest": a.GetDigest(), "by": "jane", "reason": reason,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.send("patchbay.decision."+verb, "io.patchbay.decision."+verb+".v1", verb+"-"+id+"-"+a.GetKind(), data)
+}
+
+// asked waits until a person is asked about kind at connection id.
+func (r *reader) asked(id, kind string) {
+	r.t.Helper()
+	r.until(time.Minute, func(s *invariants.Story) string {
+		if a := s.Approval(id); a.GetKind() != kind || a.GetFact() != "requested" {
+			return "nobody is asked about the " + kind + " of " + id + ": " + protojson.Format(a)
+		}
+		return ""
+	})
+}
+
+// exchange starts a sandbox in this process and returns it with its address.
+func exchange(t *testing.T, d sandbox.Delays) (*sandbox.Exchange, string) {
+	t.Helper()
+	x := sandbox.New(sandbox.Config{Delays: d, LockAfter: -1})
+	return x, serve(t, x)
+}
+
+// example reads a file of the examples.
+func example(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
