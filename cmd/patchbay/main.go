@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"patchbay.io/cmd/client"
 )
 
 // Exit codes.
@@ -30,13 +32,16 @@ const (
 	exitWaiting = 5 // the order is still on its way
 )
 
-// exitError carries the exit code of an error whose text is all there is to say.
+// codedError carries the exit code of an error whose text is all there is to say.
 type codedError struct {
 	code int
 	error
 }
 
 func (e codedError) Unwrap() error { return e.error }
+
+// ExitCode is the code to exit with, as errors of package client have it too.
+func (e codedError) ExitCode() int { return e.code }
 
 func coded(code int, format string, args ...any) error {
 	return codedError{code, fmt.Errorf(format, args...)}
@@ -57,15 +62,15 @@ func exitCode(err error) int {
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(os.Stderr, "patchbay: "+text)
 	}
-	var c codedError
-	if errors.As(err, &c) {
-		return c.code
+	var own interface{ ExitCode() int }
+	if errors.As(err, &own) {
+		return own.ExitCode()
 	}
 	return exitError
 }
 
 func root() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := client.OnlySubcommands(&cobra.Command{
 		Use:   "patchbay",
 		Short: "Order, approve, provision and watch layer-2 interconnections",
 		Long: "Patchbay carries connection intents to working circuits at Equinix Cloud Exchange,\n" +
@@ -74,7 +79,7 @@ func root() *cobra.Command {
 			"Exit codes: 0 done, 1 error, 2 usage, 3 invalid, 4 order failed, 5 still waiting.",
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnv(cmd.Flags()) },
-	}
+	})
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return coded(exitUsage, "%w\nSee %q.", err, cmd.CommandPath()+" --help")
 	})
@@ -85,7 +90,7 @@ func root() *cobra.Command {
 	)
 	cmd.AddCommand(upCommand(), sandboxCommand(), versionCommand())
 	cmd.AddCommand(serviceCommands()...)
-	cmd.AddCommand(clientCommands()...)
+	cmd.AddCommand(client.Commands()...)
 	return cmd
 }
 
@@ -127,7 +132,7 @@ func version() string {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", GroupID: "care", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", GroupID: "care", Args: client.Usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "patchbay", version())
 			return err

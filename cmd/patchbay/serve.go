@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.io/cmd/client"
 	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/telemetry"
 	"patchbay.io/services/approver"
 	"patchbay.io/services/provisioner"
 	"patchbay.io/services/requester"
-	"patchbay.io/services/sandbox"
 	"patchbay.io/services/statuswatcher"
 )
 
@@ -77,7 +76,7 @@ func serviceCommands() []*cobra.Command {
 	for _, s := range theServices() {
 		set := settings{natsURL: "nats://127.0.0.1:4222", redisURL: "redis://127.0.0.1:6379"}
 		cmd := &cobra.Command{
-			Use: s.name, Short: s.short, GroupID: "run", Args: cobra.NoArgs,
+			Use: s.name, Short: s.short, GroupID: "run", Args: client.Usage(cobra.NoArgs),
 			RunE: func(cmd *cobra.Command, _ []string) error { return runService(cmd.Context(), &set, s) },
 		}
 		set.register(cmd.Flags(), "127.0.0.1:8080")
@@ -134,32 +133,4 @@ func runService(ctx context.Context, set *settings, s aService) error {
 	err = work.Wait()
 	log.Info().Err(err).Msg("stopped")
 	return err
-}
-
-func sandboxCommand() *cobra.Command {
-	var addr, state string
-	var delays sandbox.Delays
-	cmd := &cobra.Command{
-		Use: "sandbox", Short: "Run an exchange to test against, alone", GroupID: "run", Args: cobra.NoArgs,
-		Long: "Serves an exchange that behaves like Equinix Cloud Exchange v3, with ports, service\n" +
-			"profiles and sellers of its own, and a control API below /sandbox/. See docs/sandbox.md.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			x, err := sandbox.Open(sandbox.Config{Delays: delays}, state)
-			if err != nil {
-				return err
-			}
-			defer x.Close()
-			l, err := listen(addr)
-			if err != nil {
-				return fmt.Errorf("--sandbox-addr: %w", err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "sandbox at http://%s/sandbox/inventory\n", l.Addr())
-			return serve(cmd.Context(), l, x.Handler())
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
-	f.StringVar(&state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
-	f.DurationVar((*time.Duration)(&delays.Provision), "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
-	return cmd
 }

@@ -32,8 +32,12 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	f.StringVar(&s.accounts, "accounts", "", "accounts and policies, a YAML file")
 	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised")
 	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
-	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; default 1, or 3 with three or more servers")
+	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; 0 means 3 where NATS is a cluster of three or more, else 1")
 	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; intake stops at 90 %")
+	s.registerLog(f)
+}
+
+func (s *settings) registerLog(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "trace, debug, info, warn, error or disabled")
 	f.StringVar(&s.logFormat, "log-format", "console", "json or console")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.io/cmd/client"
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/policy"
@@ -46,7 +47,7 @@ type ready struct {
 func upCommand() *cobra.Command {
 	var u up
 	cmd := &cobra.Command{
-		Use: "up", Short: "Run everything in this process", GroupID: "run", Args: cobra.NoArgs,
+		Use: "up", Short: "Run everything in this process", GroupID: "run", Args: client.Usage(cobra.NoArgs),
 		Long: "Runs NATS with JetStream, Redis, a sandbox exchange and all services in this process.\n" +
 			"--nats-url, --redis-url and --accounts replace what is embedded.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd.Context(), cmd.OutOrStdout()) },

@@ -1,0 +1,337 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/cmd/story"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// firstAnswer is how long submit waits to hear whether an intent was taken.
+const firstAnswer = 2 * time.Second
+
+const filesHelp = "Each FILE is a CloudEvent in structured JSON, or its data alone; \"-\" is standard input.\n" +
+	"Bare data gets the source " + ownSource + " and, as its id, a digest of what it says: the same\n" +
+	"file handed in twice is the same order, however it is laid out. Data with target and set is a\n" +
+	"change, with target alone a delete, anything else a create; --id, --source and --type override.\n\n"
+
+func intentCommand() *cobra.Command {
+	cmd := OnlySubcommands(&cobra.Command{Use: "intent", Short: "Hand in or check intents", GroupID: "ask"})
+	cmd.AddCommand(submitCommand(), checkCommand())
+	return cmd
+}
+
+type submit struct {
+	common
+	as      identity
+	wait    bool
+	timeout time.Duration
+}
+
+func (id *identity) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&id.id, "id", "", "id of the intent (one file only)")
+	f.StringVar(&id.source, "source", "", "source of the intents")
+	f.StringVar(&id.kind, "type", "", "create, change, delete, or a CloudEvents type")
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(
+		[]string{"create", "change", "delete"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+}
+
+func submitCommand() *cobra.Command {
+	var s submit
+	cmd := &cobra.Command{
+		Use: "submit FILE…|-", Short: "Hand in intents, and follow them with --wait",
+		Long: "Hands in intents and prints the order id of each.\n\n" + filesHelp +
+			"Without --wait it waits two seconds to hear whether the intents are taken. With --wait it\n" +
+			"follows all orders to their end.\n\n" +
+			"Exit codes: 0 done, 1 error, 2 usage, 3 an intent is invalid or conflicts with an earlier one,\n" +
+			"4 an order failed, 5 an order is still on its way after --timeout.",
+		Example: "  patchbay intent submit examples/ecx/*.json --wait\n" +
+			"  jq .order intent.json | patchbay intent submit - --source crm --id 4711",
+		Args: Usage(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, files []string) error { return s.run(cmd, files) },
+	}
+	s.as.register(cmd)
+	cmd.Flags().BoolVarP(&s.wait, "wait", "w", false, "follow the orders to their end")
+	cmd.Flags().DurationVar(&s.timeout, "timeout", 10*time.Minute, "how long --wait waits")
+	return s.register(cmd)
+}
+
+func (s *submit) run(cmd *cobra.Command, files []string) error {
+	all, err := readFiles(cmd.InOrStdin(), files, s.as)
+	if err != nil {
+		return err
+	}
+	return s.with(cmd.Context(), func(j *journal.Journal) error {
+		f := &follower{j: j, t: newTracker(all), out: newScreen(cmd.OutOrStdout()), silent: s.json || !s.wait}
+		if err := s.publish(cmd.Context(), f); err != nil {
+			return err
+		}
+		code := f.t.exitCode(s.wait)
+		if s.json {
+			err = printJSON(f.out, f.t.report())
+		} else {
+			f.t.print(f.out, s.wait)
+		}
+		if err == nil && code != 0 {
+			err = quiet(code)
+		}
+		return err
+	})
+}
+
+// publish hands the intents in and follows the orders as far as is asked for.
+func (s *submit) publish(ctx context.Context, f *follower) error {
+	last, err := f.j.LastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tr := range f.t.orders {
+		r, err := f.j.Last(ctx, event.Entity{Noun: event.Order, ID: tr.orderID})
+		if err != nil {
+			return err
+		}
+		if !r.None() {
+			f.t.take(r)
+			tr.existed = true
+		}
+		if _, err := f.j.Submit(ctx, event.IntentSubject(event.Intent, tr.kind), tr.event); err != nil {
+			return err
+		}
+		if s.wait && !s.json && !f.out.terminal {
+			fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)
+		}
+	}
+	if err := f.fetch(ctx); err != nil {
+		return err
+	}
+	heard, cancel := context.WithTimeout(ctx, firstAnswer)
+	defer cancel()
+	if err := f.run(heard, last+1, func() bool { return f.t.all((*tracked).answered) }); err != nil || !s.wait {
+		return err
+	}
+	// Whoever was there before is taken to be the same unless two seconds brought a refusal.
+	settled, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return f.run(settled, last+1, func() bool { return f.t.all((*tracked).settled) })
+}
+
+func (t *tracker) all(is func(*tracked) bool) bool {
+	for _, tr := range t.orders {
+		if !is(tr) {
+			return false
+		}
+	}
+	return true
+}
+
+// submitted is what submit says of one intent in JSON.
+type submitted struct {
+	File        string            `json:"file"`
+	OrderID     string            `json:"orderId"`
+	Source      string            `json:"source"`
+	ID          string            `json:"id"`
+	TraceID     string            `json:"traceId,omitempty"`
+	Existed     bool              `json:"existed,omitempty"`
+	State       string            `json:"state"`
+	Ended       bool              `json:"ended"`
+	Violations  []json.RawMessage `json:"violations,omitempty"`
+	Failure     json.RawMessage   `json:"failure,omitempty"`
+	Refusal     json.RawMessage   `json:"refusal,omitempty"`
+	Connections []connectionState `json:"connections,omitempty"`
+}
+
+type connectionState struct {
+	ID             string `json:"id"`
+	Leg            string `json:"leg,omitempty"`
+	ExchangeID     string `json:"exchangeId"`
+	Status         string `json:"status"`
+	ProviderStatus string `json:"providerStatus"`
+}
+
+// report is what is known of all orders.
+func (t *tracker) report() []submitted {
+	all := []submitted{}
+	for _, tr := range t.orders {
+		s := submitted{
+			File: tr.file, OrderID: tr.orderID, Source: tr.event.Source(), ID: tr.event.ID(), TraceID: tr.traceID,
+			Existed: tr.existed, State: tr.state(), Ended: tr.settled(),
+		}
+		for _, v := range tr.order.GetViolations() {
+			s.Violations = append(s.Violations, raw(v))
+		}
+		if tr.order.GetFailure() != nil {
+			s.Failure = raw(tr.order.GetFailure())
+		}
+		if tr.refusal != nil {
+			s.Refusal = raw(tr.refusal)
+		}
+		for _, c := range t.circuitsOf(tr) {
+			s.Connections = append(s.Connections, connectionState{
+				c.id, c.leg, c.conn.GetExchangeId(), c.conn.GetStatus(), c.conn.GetProviderStatus(),
+			})
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func raw(m proto.Message) json.RawMessage {
+	b, err := event.Marshal(m)
+	if err != nil {
+		return nil // it was read from JSON
+	}
+	return b
+}
+
+// print says what became of the intents. Where a live display has told that already, only
+// what it had no room for is left.
+func (t *tracker) print(out screen, waited bool) {
+	for _, tr := range t.orders {
+		if !waited {
+			again := ""
+			if tr.existed && tr.refusal == nil {
+				again = " (handed in before)"
+			}
+			fmt.Fprintf(out, "%s  %s  %s%s\n", tr.orderID, tr.file, out.paint(tr.state(), tr.state()), again)
+		}
+		tr.printWrong(out, waited)
+	}
+	if !waited && !t.all(func(tr *tracked) bool { return tr.order != nil || tr.refusal != nil }) {
+		fmt.Fprintln(out, "Not everything was answered within 2s. It is kept; is a requester running?")
+	}
+}
+
+// printWrong says in full what is wrong with an intent.
+func (tr *tracked) printWrong(out screen, named bool) {
+	violations := tr.order.GetViolations()
+	if tr.refusal == nil && len(violations) == 0 && tr.order.GetFailure() == nil {
+		return
+	}
+	if named {
+		fmt.Fprintf(out, "\n%s  %s  %s\n", tr.orderID, tr.file, out.paint(tr.state(), tr.state()))
+	}
+	if tr.refusal != nil {
+		fmt.Fprintln(out, tr.refusal.GetMessage())
+		printDifferences(out, tr.refusal.GetDifferences(), "ORDERED BEFORE", "THIS TIME")
+		return
+	}
+	if f := tr.order.GetFailure(); f != nil {
+		fmt.Fprintln(out, story.Failure(f))
+	}
+	if len(violations) > 0 {
+		out.table(violationHead, violationRows(violations), -1)
+	}
+	if tr.order.GetFact() == order.Invalid {
+		fmt.Fprintln(out, "This answer is final. A corrected file gets an id of its own; an event needs a new id.")
+	}
+}
+
+func printDifferences(out screen, all []*patchbayv1.Difference, was, now string) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, d := range all {
+		rows = append(rows, []string{d.GetField(), orDash(d.GetWas()), orDash(d.GetNow())})
+	}
+	out.table([]string{"FIELD", was, now}, rows, -1)
+}
+
+type check struct {
+	common
+	as identity
+}
+
+// checked is the answer to "check"; violations are those of the schema.
+type checked struct {
+	Violations []json.RawMessage `json:"violations"`
+	Notes      []string          `json:"notes,omitempty"`
+	Flow       string            `json:"flow,omitempty"`
+	Account    string            `json:"account,omitempty"`
+}
+
+func checkCommand() *cobra.Command {
+	var c check
+	cmd := &cobra.Command{
+		Use: "check FILE…|-", Short: "Say what is wrong with intents, without ordering anything",
+		Long: "Asks a requester what it would say to the intents: every violation at once, and notes on\n" +
+			"what would happen. Nothing is ordered.\n\n" + filesHelp +
+			"Exit codes: 0 no violations, 1 error, 2 usage, 3 an intent is invalid.",
+		Args: Usage(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, files []string) error { return c.run(cmd, files) },
+	}
+	c.as.register(cmd)
+	return c.register(cmd)
+}
+
+func (c *check) run(cmd *cobra.Command, files []string) error {
+	all, err := readFiles(cmd.InOrStdin(), files, c.as)
+	if err != nil {
+		return err
+	}
+	out := newScreen(cmd.OutOrStdout())
+	return c.with(cmd.Context(), func(j *journal.Journal) error {
+		wrong := false
+		for _, h := range all {
+			var a checked
+			question := map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data())}
+			if err := ask(cmd.Context(), j, "check", question, &a, 3*connectTime); err != nil {
+				return fmt.Errorf("%s: %w; is a requester running?", h.file, err)
+			}
+			wrong = wrong || len(a.Violations) > 0
+			if err := c.print(out, h, a); err != nil {
+				return err
+			}
+		}
+		if wrong {
+			return quiet(exitInvalid)
+		}
+		return nil
+	})
+}
+
+func (c *check) print(out screen, h handed, a checked) error {
+	if c.json {
+		return printLine(out, struct {
+			File string `json:"file"`
+			Kind string `json:"kind"`
+			checked
+		}{h.file, h.kind, a})
+	}
+	var violations []*patchbayv1.Violation
+	var errs []error
+	for _, text := range a.Violations {
+		v := new(patchbayv1.Violation)
+		errs = append(errs, event.Unmarshal(text, v))
+		violations = append(violations, v)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	verdict := out.paint("completed", "ok")
+	if len(violations) > 0 {
+		verdict = out.paint("invalid", counted(len(violations), "violation"))
+	}
+	fmt.Fprintf(out, "%s  %s: %s\n", h.file, h.kind, verdict)
+	if len(violations) > 0 {
+		out.table(violationHead, violationRows(violations), -1)
+	}
+	if a.Account != "" {
+		fmt.Fprintf(out, "  account %s\n", a.Account)
+	}
+	for _, n := range a.Notes {
+		fmt.Fprintf(out, "  %s\n", n)
+	}
+	return nil
+}

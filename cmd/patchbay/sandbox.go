@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/cmd/client"
+	"patchbay.io/pkg/telemetry"
+	"patchbay.io/services/sandbox"
+)
+
+// aSandbox is the exchange alone.
+type aSandbox struct {
+	settings
+	addr, state string
+	delays      sandbox.Delays
+}
+
+func sandboxCommand() *cobra.Command {
+	var s aSandbox
+	cmd := &cobra.Command{
+		Use: "sandbox", Short: "Run an exchange to test against, alone", GroupID: "run", Args: client.Usage(cobra.NoArgs),
+		Long: "Serves an exchange that behaves like Equinix Cloud Exchange v3, with ports, service\n" +
+			"profiles and sellers of its own, and a control API below /sandbox/. See docs/sandbox.md.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
+	f.StringVar(&s.state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
+	f.DurationVar((*time.Duration)(&s.delays.Provision), "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
+	f.StringVar(&s.httpAddr, "http-addr", "", "where /healthz, /readyz and /metrics are served; empty is nowhere, port 0 picks one")
+	s.registerLog(f)
+	return cmd
+}
+
+func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tel, err := telemetry.Start(ctx, s.telemetry("sandbox"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
+	x, err := sandbox.Open(sandbox.Config{Delays: s.delays}, s.state)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	l, err := listen(s.addr)
+	if err != nil {
+		return fmt.Errorf("--sandbox-addr: %w", err)
+	}
+	var work errgroup.Group
+	if s.httpAddr != "" {
+		pages, err := listen(s.httpAddr)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--http-addr: %w", err), l.Close())
+		}
+		work.Go(func() error {
+			defer cancel()
+			return serve(ctx, pages, tel.Handler())
+		})
+	}
+	fmt.Fprintf(out, "sandbox at http://%s/sandbox/inventory\n", l.Addr())
+	work.Go(func() error {
+		defer cancel()
+		return serve(ctx, l, x.Handler())
+	})
+	return work.Wait()
+}
