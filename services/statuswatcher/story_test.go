@@ -90,6 +90,29 @@ func TestOrderOfCircuitSeenEarly(t *testing.T) {
 	}
 }
 
+// The order is written down, and its circuit made, while the list is on its way: the
+// watcher's index cannot know it yet.
+func TestOrderDuringList(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	once := false
+	w.m.onList = func(role string, _ bool, n int) error {
+		if n > 4 && role == exchange.Buyer && !once {
+			once = true
+			for _, id := range []string{"x-1", "x-2", "x-3"} {
+				w.order(t, placing("o-"+id, id))
+				w.m.circuits[id] = requested(id)
+			}
+		}
+		return nil
+	}
+	w.run(t, fast)
+	for _, id := range []string{"x-1", "x-2", "x-3"} {
+		if got := transition(t, w.facts(t, connection(id), 1)[0]).GetConnection().GetOrderId(); got != "o-"+id {
+			t.Errorf("order of %s = %q, want o-%s", id, got, id)
+		}
+	}
+}
+
 // Circuits that look like an order's and are not.
 func TestNotTheOrders(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))
@@ -203,6 +226,7 @@ func TestStaleLook(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		waitFor(t, 30*time.Millisecond) // the watcher learns of it by its index, or else by losing
 		w.m.circuits["x-1"] = next.GetConnection()
 		old := proto.CloneOf(tr.GetConnection())
 		old.Status, old.UpdatedAt = "REJECTED", nil

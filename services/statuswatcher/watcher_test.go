@@ -140,9 +140,14 @@ func (w *world) settled(t *testing.T) {
 // waitABit lets others work; there is no event to wait for.
 func waitABit(t *testing.T) {
 	t.Helper()
+	waitFor(t, 5*time.Millisecond)
+}
+
+func waitFor(t *testing.T, d time.Duration) {
+	t.Helper()
 	select {
 	case <-t.Context().Done():
-	case <-time.After(5 * time.Millisecond):
+	case <-time.After(d):
 	}
 }
 
