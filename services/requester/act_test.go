@@ -167,6 +167,25 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// A cancel that the seller does not agree to leaves a circuit that stands, and says so.
+func TestCancelRejected(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		create := w.submit("create", "1", single("one", 100))
+		circuit := ids(w.fact(create, order.Placed))[0]
+		w.turn(circuit, status.Provisioning, status.NotAvailable)
+		id := w.submit("delete", "2", `{"target":{"source":"test","id":"1"}}`)
+		w.fact(id, order.Placed)
+		w.show(circuit)
+		w.turn(circuit, status.Provisioned, status.Available)
+		if o := w.ended(id); o.GetFailure().GetReason() != "rejected" {
+			t.Errorf("delete %q %v, want rejected", o.GetOutcome(), o.GetFailure())
+		}
+		if o := w.ended(create); o.GetOutcome() != order.Completed {
+			t.Errorf("target %q %v, want completed: its circuit stands", o.GetOutcome(), o.GetFailure())
+		}
+	})
+}
+
 func TestChange(t *testing.T) {
 	for _, tt := range []struct {
 		name, reason string

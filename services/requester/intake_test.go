@@ -47,6 +47,19 @@ func count(w *world, filter string) (n int) {
 	return n
 }
 
+// A key without its order, as when the journal was made anew, forgets nothing: what is
+// remembered is confirmed in the journal.
+func TestKeyWithoutOrder(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		id := event.OrderID("test", "1")
+		if err := w.keys.Remember(w.t.Context(), id, "whatever"); err != nil {
+			t.Fatal(err)
+		}
+		w.submit("create", "1", single("one", 100))
+		w.fact(id, order.Placed)
+	})
+}
+
 // Another payload under the same identity is refused by field, and changes nothing.
 func TestConflict(t *testing.T) {
 	bubble(t, new(exchangetest.Fake), func(w *world) {

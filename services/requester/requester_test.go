@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,8 +46,23 @@ type world struct {
 	fake *exchangetest.Fake
 	acc  []account.Account
 	stop func()
+	keys memory
 	// restarted: the requester crashed, and another runs.
 	restarted bool
+}
+
+// memory remembers orders, as Redis does.
+type memory struct{ known sync.Map }
+
+func (m *memory) Remember(_ context.Context, id, digest string) error {
+	m.known.Store(id, digest)
+	return nil
+}
+
+func (m *memory) Recall(_ context.Context, id string) (string, bool, error) {
+	digest, ok := m.known.Load(id)
+	s, _ := digest.(string)
+	return s, ok, nil
 }
 
 func orderEntity(id string) event.Entity { return event.Entity{Noun: event.Order, ID: id} }
@@ -95,7 +111,7 @@ func (w *world) run(probe func(j *journal.Journal, point string)) {
 	go func() {
 		done <- requester.Run(ctx, service.Runtime{
 			Journal: j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
-			Accounts: account.File{Accounts: w.acc}, Clients: map[string]exchange.Client{"acme": w.fake},
+			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: map[string]exchange.Client{"acme": w.fake},
 		})
 	}()
 	w.stop = func() {

@@ -95,9 +95,9 @@ func settleLeg(o *patchbayv1.Order, l *patchbayv1.OrderLeg, out exchange.Outcome
 			l.State = order.Placed
 		}
 	case exchange.NotSent, exchange.Busy:
-		l.State = order.Open
+		l.State = untried(l)
 	case exchange.Moving:
-		l.State = order.Open
+		l.State = untried(l)
 		if creates {
 			l.State = order.Uncertain
 		}
@@ -111,6 +111,15 @@ func settleLeg(o *patchbayv1.Order, l *patchbayv1.OrderLeg, out exchange.Outcome
 	default:
 		l.State = order.Uncertain
 	}
+}
+
+// untried is the state of a leg after a call that did nothing. What somebody found uncertain
+// in the meantime stays so: he may have looked already, and it is resolved by looking.
+func untried(l *patchbayv1.OrderLeg) string {
+	if l.GetState() == order.Uncertain {
+		return order.Uncertain
+	}
+	return order.Open
 }
 
 // place gives a leg its circuit.
