@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"patchbay.io/cmd/invariants"
@@ -245,4 +246,29 @@ func example(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// consumerOf returns a count of the messages of a stream that some durable consumer has yet
+// to acknowledge.
+func (r *reader) consumerOf(stream string) func() uint64 {
+	r.t.Helper()
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return func() uint64 {
+		s, err := js.Stream(r.t.Context(), stream)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		waiting := uint64(0)
+		consumers := s.ListConsumers(r.t.Context())
+		for c := range consumers.Info() {
+			waiting += c.NumPending + uint64(c.NumAckPending)
+		}
+		if err := consumers.Err(); err != nil {
+			r.t.Fatal(err)
+		}
+		return waiting
+	}
 }
