@@ -125,9 +125,7 @@ func approveCommand() *cobra.Command {
 
 func rejectCommand() *cobra.Command {
 	d := decision{kind: intent.Reject}
-	cmd := d.command("Reject a request that waits for a person")
-	_ = cmd.MarkFlagRequired("reason") // fails for unknown flags only
-	return cmd
+	return d.command("Reject a request that waits for a person")
 }
 
 func (d *decision) command(short string) *cobra.Command {

@@ -12,6 +12,7 @@ import (
 
 	"patchbay.io/cmd/story"
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -96,34 +97,52 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 	if err != nil {
 		return err
 	}
-	for _, tr := range f.t.orders {
-		r, err := f.j.Last(ctx, event.Entity{Noun: event.Order, ID: tr.orderID})
-		if err != nil {
+	hear := func(done func() bool) error {
+		ctx, cancel := context.WithTimeout(ctx, firstAnswer)
+		defer cancel()
+		return f.run(ctx, last+1, done)
+	}
+	for i, tr := range f.t.orders {
+		// A change or delete may be about an order that stands before it in line.
+		before := tracker{orders: f.t.orders[:i]}
+		if tr.kind != intent.Create && !before.all((*tracked).known) {
+			if err := hear(func() bool { return before.all((*tracked).known) }); err != nil {
+				return err
+			}
+		}
+		if err := s.handIn(ctx, f, tr); err != nil {
 			return err
-		}
-		if !r.None() {
-			f.t.take(r)
-			tr.existed = true
-		}
-		if _, err := f.j.Submit(ctx, event.IntentSubject(event.Intent, tr.kind), tr.event); err != nil {
-			return err
-		}
-		if s.wait && !s.json && !f.out.terminal {
-			fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)
 		}
 	}
 	if err := f.fetch(ctx); err != nil {
 		return err
 	}
-	heard, cancel := context.WithTimeout(ctx, firstAnswer)
-	defer cancel()
-	if err := f.run(heard, last+1, func() bool { return f.t.all((*tracked).answered) }); err != nil || !s.wait {
+	if err := hear(func() bool { return f.t.all((*tracked).answered) }); err != nil || !s.wait {
 		return err
 	}
 	// Whoever was there before is taken to be the same unless two seconds brought a refusal.
 	settled, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return f.run(settled, last+1, func() bool { return f.t.all((*tracked).settled) })
+}
+
+// handIn publishes one intent.
+func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
+	r, err := f.j.Last(ctx, event.Entity{Noun: event.Order, ID: tr.orderID})
+	if err != nil {
+		return err
+	}
+	if !r.None() {
+		f.t.take(r)
+		tr.existed = true
+	}
+	if _, err := f.j.Submit(ctx, event.IntentSubject(event.Intent, tr.kind), tr.event); err != nil {
+		return err
+	}
+	if s.wait && !s.json && !f.out.terminal {
+		fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)
+	}
+	return nil
 }
 
 func (t *tracker) all(is func(*tracked) bool) bool {
@@ -207,7 +226,7 @@ func (t *tracker) print(out screen, waited bool) {
 		}
 		tr.printWrong(out, waited)
 	}
-	if !waited && !t.all(func(tr *tracked) bool { return tr.order != nil || tr.refusal != nil }) {
+	if !waited && !t.all((*tracked).known) {
 		fmt.Fprintln(out, "Not everything was answered within 2s. It is kept; is a requester running?")
 	}
 }
@@ -233,7 +252,7 @@ func (tr *tracked) printWrong(out screen, named bool) {
 		out.table(violationHead, violationRows(violations), -1)
 	}
 	if tr.order.GetFact() == order.Invalid {
-		fmt.Fprintln(out, "This answer is final. A corrected file gets an id of its own; an event needs a new id.")
+		fmt.Fprintln(out, "This answer is final: hand in a correction, or the same again under another --id.")
 	}
 }
 

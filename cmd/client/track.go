@@ -184,6 +184,9 @@ func (t *tracker) circuitsOf(tr *tracked) []*circuit {
 	return all
 }
 
+// known: an order or a refusal of it was seen.
+func (tr *tracked) known() bool { return tr.refusal != nil || tr.order != nil }
+
 // answered: it is known whether the intent was taken.
 func (tr *tracked) answered() bool { return tr.refusal != nil || tr.order != nil && !tr.existed }
 

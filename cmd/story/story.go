@@ -207,6 +207,7 @@ func (t *teller) conclude() {
 			t.circuit(e, last)
 		}
 	}
+	slices.SortStableFunc(t.story.Circuits, func(a, b Circuit) int { return strings.Compare(a.Leg, b.Leg) })
 }
 
 func (t *teller) orderHead(o *patchbayv1.Order) {

@@ -1,0 +1,536 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.io/pkg/approval"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/intent"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/testenv"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+
+// run runs a command line and returns what it printed and the code it would exit with.
+func run(t *testing.T, in string, args ...string) (out string, code int) {
+	t.Helper()
+	root := OnlySubcommands(&cobra.Command{Use: "patchbay", SilenceUsage: true, SilenceErrors: true})
+	root.AddGroup(&cobra.Group{ID: "ask"}, &cobra.Group{ID: "care"})
+	root.AddCommand(Commands()...)
+	root.SetArgs(args)
+	root.SetIn(strings.NewReader(in))
+	var b strings.Builder
+	root.SetOut(&b)
+	root.SetErr(io.Discard)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := root.ExecuteContext(ctx)
+	var own interface{ ExitCode() int }
+	switch {
+	case errors.As(err, &own):
+		code = own.ExitCode()
+	case err != nil:
+		code = exitError
+	}
+	if err != nil {
+		b.WriteString(err.Error())
+	}
+	return b.String(), code
+}
+
+// house is a journal with somebody who writes facts.
+type house struct {
+	t *testing.T
+	j *journal.Journal
+	n testenv.NATS
+}
+
+func newHouse(t *testing.T) house {
+	t.Helper()
+	n := testenv.StartNATS(t)
+	return house{t, n.Open(t, journal.Config{}), n}
+}
+
+func (h house) run(in string, args ...string) (string, int) {
+	h.t.Helper()
+	return run(h.t, in, append(args, "--nats-url", h.n.URL)...)
+}
+
+func (h house) add(n event.Noun, id, name, cause string, data proto.Message) {
+	h.t.Helper()
+	e := event.Entity{Noun: n, ID: id}
+	last, err := h.j.Last(h.t.Context(), e)
+	if err == nil {
+		_, err = h.j.Append(h.t.Context(), last, event.Fact{Entity: e, Name: name, By: "test", Cause: cause, Data: data})
+	}
+	if err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h house) order(o *patchbayv1.Order) {
+	h.t.Helper()
+	h.add(event.Order, o.GetId(), o.GetFact(), "", o)
+}
+
+func (h house) connection(c *patchbayv1.Connection) {
+	h.t.Helper()
+	h.add(event.Connection, c.GetId(), event.Slug(c.GetStatus())+"."+event.Slug(c.GetProviderStatus()), "", &patchbayv1.Transition{
+		Connection: c, First: true, ObservedBy: "sweep",
+		To: &patchbayv1.State{Status: c.GetStatus(), ProviderStatus: c.GetProviderStatus()},
+	})
+}
+
+// answer plays a service: it answers each intent or decision by f.
+func (h house) answer(filter string, f func(r journal.Record)) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	var work errgroup.Group
+	work.Go(func() error {
+		return h.j.Consume(ctx, journal.Consumer{Durable: "played", Stream: journal.Intents, Filters: []string{filter}},
+			func(_ context.Context, r journal.Record) error { f(r); return nil })
+	})
+	h.t.Cleanup(func() { cancel(); _ = work.Wait() })
+}
+
+func (h house) file(text string) string {
+	path := filepath.Join(h.t.TempDir(), "intent.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+func TestRead(t *testing.T) {
+	const create = `{"account":"a","name":"n"}`
+	digest := intent.ID([]byte(create))
+	for _, tt := range []struct {
+		name, reason, text       string
+		as                       identity
+		wantType, wantSource, id string
+		fails                    bool
+	}{
+		{name: "bare create", text: create, wantType: "create", wantSource: ownSource, id: digest},
+		{name: "laid out otherwise", reason: "formatting does not matter", text: "\ufeff {\n\"name\": \"n\",\n\"account\": \"a\"}",
+			wantType: "create", wantSource: ownSource, id: digest},
+		{name: "change", text: `{"target":{"orderId":"x"},"set":{"name":"m"}}`, wantType: "change", wantSource: ownSource,
+			id: intent.ID([]byte(`{"target":{"orderId":"x"},"set":{"name":"m"}}`))},
+		{name: "delete", text: `{"target":{"orderId":"x"}}`, wantType: "delete", wantSource: ownSource,
+			id: intent.ID([]byte(`{"target":{"orderId":"x"}}`))},
+		{name: "no object", reason: "the server says what is wrong with it", text: `[1]`, wantType: "create", wantSource: ownSource,
+			id: intent.ID([]byte(`[1]`))},
+		{name: "whole event", text: `{"specversion":"1.0","id":"7","source":"crm","type":"io.patchbay.intent.delete.v1","data":{}}`,
+			wantType: "delete", wantSource: "crm", id: "7"},
+		{name: "event without identity", text: `{"specversion":"1.0","data":` + create + `}`,
+			wantType: "create", wantSource: ownSource, id: digest},
+		{name: "overrides", text: `{"specversion":"1.0","id":"7","source":"crm","type":"x","data":{}}`,
+			as: identity{id: "8", source: "erp", kind: "change"}, wantType: "change", wantSource: "erp", id: "8"},
+		{name: "no JSON", text: `{"a":`, fails: true},
+		{name: "two documents", text: `{} {}`, fails: true},
+		{name: "foreign type", reason: "there is no subject for it", text: create, as: identity{kind: "com.example.x"}, fails: true},
+		{name: "decision", reason: "approve and reject are for that", text: create, as: identity{kind: "io.patchbay.decision.approve.v1"}, fails: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, err := read([]byte(tt.text), tt.as)
+			if tt.fails {
+				if err == nil {
+					t.Errorf("read = %v, want an error: %s", h.event, tt.reason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.kind != tt.wantType || h.event.Source() != tt.wantSource || h.event.ID() != tt.id {
+				t.Errorf("read = %s %s %s, want %s %s %s: %s", h.kind, h.event.Source(), h.event.ID(), tt.wantType, tt.wantSource, tt.id, tt.reason)
+			}
+			if h.orderID != event.OrderID(tt.wantSource, tt.id) || len(h.traceID) != 32 {
+				t.Errorf("order %s of trace %q, want the order of the identity, and a trace", h.orderID, h.traceID)
+			}
+		})
+	}
+}
+
+func TestReadKeepsTrace(t *testing.T) {
+	const trace = "00-66c62c1af1864fbd979271a60705518f-00f067aa0ba90111-01"
+	h, err := read([]byte(`{"specversion":"1.0","id":"7","source":"crm","traceparent":"`+trace+`","data":{}}`), identity{})
+	if err != nil || h.traceID != "66c62c1af1864fbd979271a60705518f" || event.OriginOf(h.event).TraceParent != trace {
+		t.Errorf("trace = %q, %v; want that of the event", h.traceID, err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want int
+	}{
+		{"unknown command", []string{"frobnicate"}, exitUsage},
+		{"unknown subcommand", []string{"intent", "sumbit"}, exitUsage},
+		{"no file", []string{"intent", "submit"}, exitUsage},
+		{"reject without a reason", []string{"reject", "x", "--reason", " "}, exitUsage},
+		{"retry of nothing", []string{"deadletters", "retry"}, exitUsage},
+		{"list of what there is not", []string{"list", "ports"}, exitUsage},
+		{"one id for two files", []string{"intent", "submit", "-", "-", "--id", "x"}, exitUsage},
+		{"address without a port", []string{"health", "--http-addr", "here"}, exitUsage},
+		{"no NATS", []string{"list", "--nats-url", "nats://127.0.0.1:1"}, exitError},
+		{"no JSON", []string{"intent", "submit", "-"}, exitInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if out, code := run(t, "{", tt.args...); code != tt.want {
+				t.Errorf("exit code = %d, want %d; said %q", code, tt.want, out)
+			}
+		})
+	}
+	if out, _ := run(t, "", "intent", "sumbit"); !strings.Contains(out, "did you mean submit?") {
+		t.Errorf("a misspelt command says %q, want what was meant", out)
+	}
+	if out, _ := run(t, "", "list", "--nats-url", "nats://127.0.0.1:1"); !strings.Contains(out, "patchbay up") {
+		t.Errorf("without NATS it says %q, want what to do", out)
+	}
+}
+
+func TestSubmit(t *testing.T) {
+	h := newHouse(t)
+	h.answer(event.IntentSubjects, func(r journal.Record) {
+		id := event.OrderID(r.Event.Source(), r.Event.ID())
+		o := &patchbayv1.Order{Id: id, Kind: "create", Source: r.Event.Source(), IntentId: r.Event.ID(), Account: "acme"}
+		var data struct{ Name string }
+		_ = json.Unmarshal(r.Event.Data(), &data)
+		last, _ := h.j.Last(t.Context(), event.Entity{Noun: event.Order, ID: id})
+		step := func(fact, outcome string, f *patchbayv1.Failure) {
+			o.Fact, o.Outcome, o.Failure = fact, outcome, f
+			h.order(proto.CloneOf(o))
+		}
+		switch {
+		case !last.None():
+			h.add(event.Refusal, id, "conflicting", r.Event.ID(), &patchbayv1.Refusal{
+				Fact: "conflicting", OrderId: id, Message: "handed in before with other data",
+				Differences: []*patchbayv1.Difference{{Field: "name", Was: `"good"`, Now: `"other"`}}})
+		case data.Name == "bad":
+			o.Violations = []*patchbayv1.Violation{{Field: "name", Value: `"bad"`, Rule: "a good name", Hint: "try good"}}
+			step("invalid", "invalid", nil)
+		case data.Name == "slow":
+			step("accepted", "", nil)
+		case data.Name == "doomed":
+			step("accepted", "", nil)
+			step("failed", "failed", &patchbayv1.Failure{Reason: "rejected", Message: "the other company rejected the request"})
+		default:
+			step("accepted", "", nil)
+			h.connection(&patchbayv1.Connection{Id: "c-" + id, ExchangeId: "X", OrderId: id, Leg: "primary", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+			step("completed", "completed", nil)
+		}
+	})
+	for _, tt := range []struct {
+		name string
+		text string
+		args []string
+		code int
+		want []string
+	}{
+		{"done", `{"name":"good"}`, []string{"--wait", "--id", "1"}, 0, []string{"PROVISIONED/AVAILABLE", "completed"}},
+		{"conflicting", `{"name":"other"}`, []string{"--id", "1"}, exitInvalid, []string{"conflicting", "ORDERED BEFORE", `"good"`, `"other"`}},
+		{"invalid at once", `{"name":"bad"}`, nil, exitInvalid, []string{"invalid", "FIELD", "a good name", "try good"}},
+		{"invalid", `{"name":"bad","description":"2"}`, []string{"--wait"}, exitInvalid, []string{"1 violation", "a good name"}},
+		{"failed", `{"name":"doomed"}`, []string{"--wait"}, exitFailed, []string{"rejected: the other company rejected"}},
+		{"still waiting", `{"name":"slow"}`, []string{"--wait", "--timeout", "300ms"}, exitWaiting, []string{"accepted"}},
+		{"taken", `{"name":"slow","description":"2"}`, nil, 0, []string{"accepted"}},
+		{"JSON", `{"name":"good","description":"2"}`, []string{"--wait", "--json"}, 0,
+			[]string{`"state": "completed"`, `"traceId": "`, `"providerStatus": "AVAILABLE"`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, code := h.run("", append([]string{"intent", "submit", h.file(tt.text)}, tt.args...)...)
+			if code != tt.code {
+				t.Errorf("exit code = %d, want %d", code, tt.code)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("said %q, want %q in it", out, want)
+				}
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var work errgroup.Group
+	asked := make(chan string, 8)
+	work.Go(func() error {
+		return h.j.Serve(ctx, "check", func(_ context.Context, q []byte) ([]byte, error) {
+			asked <- string(q)
+			return []byte(`{"violations":[{"field":"name","rule":"required"}],"notes":["costs nothing"],"account":"acme"}`), nil
+		})
+	})
+	t.Cleanup(func() { cancel(); _ = work.Wait() })
+	var out string
+	code := exitError
+	for try := 0; code == exitError && try < 100; try++ { // until somebody serves
+		out, code = h.run(`{"target":{"orderId":"x"}}`, "intent", "check", "-")
+	}
+	if code != exitInvalid || !strings.Contains(out, "required") || !strings.Contains(out, "costs nothing") {
+		t.Errorf("check = %d %q, want 3, the violation and the note", code, out)
+	}
+	if q := <-asked; q != `{"data":{"target":{"orderId":"x"}},"kind":"delete"}` {
+		t.Errorf("asked %s, want the data and what kind it is", q)
+	}
+}
+
+// stocked has an order with two circuits, one of which waits for a person.
+func stocked(t *testing.T) (h house, order, first, second string) {
+	t.Helper()
+	h = newHouse(t)
+	order = event.OrderID("crm", "4711")
+	first, second = event.ConnectionID("equinix", "ECX-1"), event.ConnectionID("equinix", "ECX-2")
+	h.order(&patchbayv1.Order{Id: order, Fact: "placed", Kind: "create", Source: "crm", IntentId: "4711", Account: "acme",
+		Create: &patchbayv1.CreateIntent{Name: "pair"},
+		Legs:   []*patchbayv1.OrderLeg{{Leg: "primary", State: "placed", ConnectionId: first}, {Leg: "secondary", State: "placed", ConnectionId: second}},
+		Wait:   &patchbayv1.Wait{What: "approval", On: "cloud"}})
+	for id, x := range map[string]string{first: "ECX-1", second: "ECX-2"} {
+		h.connection(&patchbayv1.Connection{Id: id, Exchange: "equinix", ExchangeId: x, Name: "pair", OrderId: order,
+			BuyerAccount: "acme", Status: "PENDING_APPROVAL", ProviderStatus: "NOT_AVAILABLE"})
+	}
+	h.request(first)
+	return h, order, first, second
+}
+
+func (h house) request(connection string) {
+	h.add(event.Approval, connection, "requested", "", &patchbayv1.Approval{ConnectionId: connection, Fact: "requested", Kind: "create",
+		Account: "cloud", Digest: strings.Repeat("a", 64), Connection: &patchbayv1.Connection{Id: connection, Name: "pair", BandwidthMbps: 50},
+		Wait: &patchbayv1.Wait{What: "approval", On: "operator"}})
+}
+
+func TestLook(t *testing.T) {
+	h, order, first, _ := stocked(t)
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		code   int
+		want   []string
+		hidden string
+	}{
+		{"list", []string{"list"}, 0, []string{order, first, "approval on cloud"}, ""},
+		{"orders", []string{"list", "orders"}, 0, []string{order, "placed"}, "CONNECTION"},
+		{"by status", []string{"list", "--status", "pending_approval"}, 0, []string{first}, "ORDER  "},
+		{"of nobody", []string{"list", "--account", "nobody"}, 0, []string{"Nothing"}, order},
+		{"JSON from the journal", []string{"list", "--json"}, 0, []string{`"from": "journal"`, `"fact": "placed"`}, ""},
+		{"by id", []string{"get", order}, 0, []string{"create.name", "pair"}, ""},
+		{"by source and id", []string{"get", "crm", "4711"}, 0, []string{order}, ""},
+		{"by exchange's id", []string{"get", "ECX-1"}, 0, []string{first}, ""},
+		{"by name", []string{"get", "pair", "--json"}, 0, []string{`"noun": "order"`}, ""},
+		{"by beginning", []string{"get", order[:7]}, 0, []string{order}, ""},
+		{"too short", []string{"get", order[:3]}, exitError, []string{"nothing goes by"}, ""},
+		{"of many", []string{"get", "ECX-"}, exitError, []string{"nothing goes by"}, ""},
+		{"explain", []string{"explain", order}, 0, []string{"order waits for approval", "seller", "circuit", "does not bill", "PENDING_APPROVAL"}, ""},
+		{"explain a circuit", []string{"explain", "ECX-2", "--json"}, 0, []string{`"noun": "connection"`, `"what": "placed"`}, ""},
+		{"approvals", []string{"approvals"}, 0, []string{first, "pair", "50 Mbit/s"}, ""},
+		{"dead letters", []string{"deadletters", "list", "--json"}, 0, []string{"[]"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, code := h.run("", tt.args...)
+			if code != tt.code {
+				t.Errorf("exit code = %d, want %d", code, tt.code)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("said %q, want %q in it", out, want)
+				}
+			}
+			if tt.hidden != "" && strings.Contains(out, tt.hidden) {
+				t.Errorf("said %q, want no %q in it", out, tt.hidden)
+			}
+			if strings.Contains(out, "\x1b") {
+				t.Errorf("said %q where nobody looks, want no colours", out)
+			}
+		})
+	}
+}
+
+func TestDecide(t *testing.T) {
+	h, order, first, second := stocked(t)
+	h.answer(event.DecisionSubjects, func(r journal.Record) {
+		d := new(patchbayv1.Decision)
+		if err := r.Into(d); err != nil {
+			t.Error(err)
+		}
+		if d.GetDigest() != strings.Repeat("a", 64) {
+			h.add(event.Refusal, d.GetConnectionId(), "decision", r.Event.ID(), &patchbayv1.Refusal{Fact: "decision", Message: "stale",
+				Differences: []*patchbayv1.Difference{{Field: "bandwidthMbps", Was: "50", Now: "500"}}})
+			return
+		}
+		fact := approval.Approved
+		if r.Event.Type() == event.IntentType(event.Decision, intent.Reject) {
+			fact = approval.Rejected
+		}
+		h.add(event.Approval, d.GetConnectionId(), fact, r.Event.ID(), &patchbayv1.Approval{
+			ConnectionId: d.GetConnectionId(), Fact: fact, By: d.GetBy(), Reason: d.GetReason()})
+	})
+	if out, code := h.run("", "approve", order, "--digest", strings.Repeat("b", 64)); code != exitError || !strings.Contains(out, "500") {
+		t.Errorf("a stale decision = %d %q, want 1 and the difference", code, out)
+	}
+	h.request(second)
+	if out, code := h.run("", "approve", order); code != exitUsage || !strings.Contains(out, first) || !strings.Contains(out, second) {
+		t.Errorf("an ambiguous order = %d %q, want 2 and both connections", code, out)
+	}
+	if out, code := h.run("", "approve", "ECX-1", "--by", "ada"); code != 0 || !strings.Contains(out, "approved by ada") {
+		t.Errorf("approve = %d %q, want 0 and who decided", code, out)
+	}
+	if out, code := h.run("", "reject", order, "--reason", "no", "--by", "ada", "--json"); code != 0 || !strings.Contains(out, `"reason": "no"`) {
+		t.Errorf("reject = %d %q, want 0 and the approval", code, out)
+	}
+	if out, code := h.run("", "approve", order); code != exitError || !strings.Contains(out, "nothing about") {
+		t.Errorf("a second decision = %d %q, want that nothing waits", code, out)
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := make(chan bool, 4)
+	done := make(chan error, 1)
+	go func() {
+		done <- h.j.Consume(ctx, journal.Consumer{Durable: "played", Stream: journal.Intents, Filters: []string{event.IntentSubjects}},
+			func(context.Context, journal.Record) error {
+				seen <- true
+				return journal.Permanent(errors.New("no retry helps"))
+			})
+	}()
+	e, err := event.NewIntent(event.IntentType(event.Intent, intent.Create), "crm", "1", []byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.j.Submit(t.Context(), event.IntentSubject(event.Intent, intent.Create), e); err != nil {
+		t.Fatal(err)
+	}
+	<-seen
+	var out string
+	for try := 0; !strings.Contains(out, "no retry helps") && try < 100; try++ { // until it is buried
+		out, _ = h.run("", "deadletters", "list")
+	}
+	if out, code := h.run("", "deadletters", "retry", "--all"); code != 0 || !strings.Contains(out, "1 message sent again") {
+		t.Errorf("retry = %d %q, want one message sent again", code, out)
+	}
+	<-seen // it came again
+	if out, code := h.run("", "deadletters", "retry", "one"); code != exitUsage {
+		t.Errorf("retry of a word = %d %q, want 2", code, out)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	h, order, first, _ := stocked(t)
+	h.order(&patchbayv1.Order{Id: order, Fact: "failed", Kind: "create", Failure: &patchbayv1.Failure{Reason: "rejected"}})
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"all", nil, "first seen → PENDING_APPROVAL/NOT_AVAILABLE"},
+		{"one status", []string{"--status", "pending_approval/not_available"}, first},
+		{"one outcome", []string{"--status", "failed"}, "failed  create  rejected"},
+		{"JSON", []string{"--json"}, `"subject":"patchbay.connection.pending_approval.not_available.`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := watchCommand()
+			cmd.SetArgs(append(tt.args, "--since", "1h", "--nats-url", h.n.URL))
+			out := &until{want: tt.want, stop: cancel}
+			cmd.SetOut(out)
+			if err := cmd.ExecuteContext(ctx); err != nil {
+				t.Errorf("watch = %v, want nil when interrupted", err)
+			}
+			if !strings.Contains(out.text, tt.want) {
+				t.Errorf("said %q, want %q in it", out.text, tt.want)
+			}
+		})
+	}
+}
+
+// until stops once it has read what is wanted.
+type until struct {
+	text, want string
+	stop       func()
+}
+
+func (u *until) Write(b []byte) (int, error) {
+	u.text += string(b)
+	if strings.Contains(u.text, u.want) {
+		u.stop()
+	}
+	return len(b), nil
+}
+
+func TestFilters(t *testing.T) {
+	for _, tt := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"PROVISIONED"}, "patchbay.connection.provisioned.*.*"},
+		{[]string{"provisioned/available", "PROVISIONED/AVAILABLE"}, "patchbay.connection.provisioned.available.*"},
+		{[]string{"completed"}, "patchbay.order.completed.*"},
+		{[]string{"failed"}, "patchbay.connection.failed.*.* patchbay.order.failed.*"},
+	} {
+		if got := strings.Join(filters(tt.words), " "); got != tt.want {
+			t.Errorf("filters(%v) = %s, want %s", tt.words, got, tt.want)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	well := true
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !well {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = io.WriteString(w, `{"status":"x"}`) // the reader is the test
+	}))
+	defer srv.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	_, port, _ := strings.Cut(srv.Listener.Addr().String(), ":")
+	if out, code := run(t, "", "health", "--http-addr", "0.0.0.0:"+port); code != 0 || !strings.Contains(out, `"status":"x"`) {
+		t.Errorf("health = %d %q, want 0 and what it says: who listens everywhere listens here", code, out)
+	}
+	well = false
+	if out, code := run(t, "", "health", "--http-addr", "127.0.0.1:"+port); code != exitError {
+		t.Errorf("health of what is not well = %d %q, want 1", code, out)
+	}
+	srv.Close()
+	if out, code := run(t, "", "health", "--http-addr", "127.0.0.1:"+port); code != exitError {
+		t.Errorf("health of nothing = %d %q, want 1", code, out)
+	}
+}
+
+func TestAccountsCheck(t *testing.T) {
+	h := house{t: t}
+	bad := h.file("accounts:\n  - name: a\n    api: nope\n    colour: red\n")
+	if out, code := run(t, "", "accounts", "check", bad); code != exitInvalid || !strings.Contains(out, "colour") || !strings.Contains(out, "nope") {
+		t.Errorf("check = %d %q, want 3 and everything that is wrong", code, out)
+	}
+	if out, code := run(t, "", "accounts", "check", "../../deploy/accounts.yaml", "--json"); code != 0 || !strings.Contains(out, `"violations": []`) {
+		t.Errorf("check of our own = %d %q, want 0", code, out)
+	}
+	if out, code := run(t, "", "accounts", "check", bad+".not"); code != exitError {
+		t.Errorf("check of no file = %d %q, want 1", code, out)
+	}
+}
