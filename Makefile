@@ -31,9 +31,10 @@ sim:       ## run random schedules for FOR=3m; SEED=n runs one again
 	go test ./cmd/simulation -run TestSimulation -timeout 0 -args -sim.for=$(FOR) -sim.seed=$(SEED)
 lint:      tools ## golangci-lint in each module, buf lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(BIN)/golangci-lint run ./...) || exit; done
+	cd examples/go && GOWORK=off go vet ./...
 	cd proto && $(BIN)/buf lint
 tidy:      ## build each module without the workspace and check its go.mod
-	@for m in $(MODULES); do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
+	@for m in $(MODULES) examples/go; do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
 generate:  tools ## write the generated code in proto/ anew
 	cd proto && $(WITHBIN) buf generate
 fresh:     generate ## fail if the generated code was not what generate writes
