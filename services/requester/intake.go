@@ -25,7 +25,12 @@ const (
 	full = 0.9
 	// checkTime is how long intake waits for the exchange; after that the driver asks.
 	checkTime = 2 * time.Second
+	// tries is how often a change or delete is read before its target counts as unknown: a
+	// create that was sent right before it may not be an order yet.
+	tries = 5
 )
+
+var errNotYet = errors.New("the target is not known yet")
 
 var errFull = errors.New("the journal is nearly full; intake has stopped")
 
@@ -125,6 +130,10 @@ func (r *Requester) draft(ctx context.Context, a *asked) (*patchbayv1.Order, err
 	if err != nil {
 		return nil, err
 	}
+	unknown := a.kind != exchange.Create && len(a.violations) == 0 && len(violations) > 0
+	if unknown && a.rec.Delivered < tries {
+		return nil, journal.Later(500*time.Millisecond, errNotYet)
+	}
 	o.Fact = order.Accepted
 	if o.Violations = violations; len(violations) > 0 {
 		o.Fact, o.Outcome, o.Legs, o.AcceptedAt = order.Invalid, order.Invalid, nil, nil
@@ -140,6 +149,9 @@ func (r *Requester) examine(ctx context.Context, o *patchbayv1.Order, a *asked) 
 		o.Create = m
 		in, _ := a.message.(*patchbayv1.CreateIntent)
 		checked, err := r.examineCreate(ctx, o, in)
+		if len(a.violations) > 0 {
+			err = nil // it is wrong enough to be answered without the exchange
+		}
 		return merge(a.violations, checked.Violations), err
 	case *patchbayv1.ChangeIntent:
 		o.Change, o.Checked = m, true

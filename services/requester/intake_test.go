@@ -47,6 +47,19 @@ func count(w *world, filter string) (n int) {
 	return n
 }
 
+// A delete that overtakes its create finds it.
+func TestDeleteFirst(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		del := w.submit("delete", "2", `{"target":{"source":"test","id":"1"}}`)
+		time.Sleep(700 * time.Millisecond)
+		create := w.submit("create", "1", single("one", 100))
+		o := w.until(del, "accepted", func(*patchbayv1.Order) bool { return true })
+		if o.GetFact() != order.Accepted || o.GetTargetOrderId() != create {
+			t.Errorf("%s with target %q %v, want accepted with %s", o.GetFact(), o.GetTargetOrderId(), o.GetViolations(), create)
+		}
+	})
+}
+
 // A key without its order, as when the journal was made anew, forgets nothing: what is
 // remembered is confirmed in the journal.
 func TestKeyWithoutOrder(t *testing.T) {
