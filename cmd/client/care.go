@@ -137,7 +137,7 @@ func rebuildCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(j *journal.Journal) error {
 				var r view.Report
-				if err := ask(cmd.Context(), j, service.VerbRebuild, nil, &r, timeout); err != nil {
+				if err := ask(cmd.Context(), j, question{verb: service.VerbRebuild, wait: timeout}, &r); err != nil {
 					return fmt.Errorf("%w; is a service running?", err)
 				}
 				if c.json {

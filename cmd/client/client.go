@@ -8,6 +8,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
 )
 
 // Exit codes; see the root command.
@@ -147,17 +149,32 @@ func printJSON(w io.Writer, v any) error {
 // printLine prints a document on one line, for streams.
 func printLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
-// ask asks whoever serves a verb, and waits no longer than given.
-func ask(ctx context.Context, j *journal.Journal, verb string, question, answer any, wait time.Duration) error {
-	body, err := json.Marshal(question)
+// question is a request of a verb.
+type question struct {
+	verb string
+	body any
+	// wait is how long to wait for the answer; default askTime.
+	wait time.Duration
+}
+
+// ask asks whoever serves the question's verb.
+func ask(ctx context.Context, j *journal.Journal, q question, answer any) error {
+	body, err := json.Marshal(q.body)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(q.wait, askTime))
 	defer cancel()
-	got, err := j.Ask(ctx, verb, body)
+	got, err := j.Ask(ctx, q.verb, body)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(got, answer)
+}
+
+// askList asks the view.
+func askList(ctx context.Context, j *journal.Journal, q service.ListRequest) (service.ListAnswer, error) {
+	var a service.ListAnswer
+	err := ask(ctx, j, question{verb: service.VerbList, body: q}, &a)
+	return a, err
 }

@@ -294,11 +294,10 @@ func TestCheck(t *testing.T) {
 }
 
 // stocked has an order with two circuits, one of which waits for a person.
-func stocked(t *testing.T) (h house, order, first, second string) {
+func stocked(t *testing.T) house {
 	t.Helper()
-	h = newHouse(t)
-	order = event.OrderID("crm", "4711")
-	first, second = event.ConnectionID("equinix", "ECX-1"), event.ConnectionID("equinix", "ECX-2")
+	h := newHouse(t)
+	order, first, second := stock()
 	h.order(&patchbayv1.Order{Id: order, Fact: "placed", Kind: "create", Source: "crm", IntentId: "4711", Account: "acme",
 		Create: &patchbayv1.CreateIntent{Name: "pair"},
 		Legs:   []*patchbayv1.OrderLeg{{Leg: "primary", State: "placed", ConnectionId: first}, {Leg: "secondary", State: "placed", ConnectionId: second}},
@@ -308,7 +307,12 @@ func stocked(t *testing.T) (h house, order, first, second string) {
 			BuyerAccount: "acme", Status: "PENDING_APPROVAL", ProviderStatus: "NOT_AVAILABLE"})
 	}
 	h.request(first)
-	return h, order, first, second
+	return h
+}
+
+// stock are the ids of the order and its circuits.
+func stock() (order, first, second string) {
+	return event.OrderID("crm", "4711"), event.ConnectionID("equinix", "ECX-1"), event.ConnectionID("equinix", "ECX-2")
 }
 
 func (h house) request(connection string) {
@@ -318,7 +322,8 @@ func (h house) request(connection string) {
 }
 
 func TestLook(t *testing.T) {
-	h, order, first, _ := stocked(t)
+	h := stocked(t)
+	order, first, _ := stock()
 	for _, tt := range []struct {
 		name   string
 		args   []string
@@ -364,7 +369,8 @@ func TestLook(t *testing.T) {
 }
 
 func TestDecide(t *testing.T) {
-	h, order, first, second := stocked(t)
+	h := stocked(t)
+	order, first, second := stock()
 	h.answer(event.DecisionSubjects, func(r journal.Record) {
 		d := new(patchbayv1.Decision)
 		if err := r.Into(d); err != nil {
@@ -438,7 +444,8 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	h, order, first, _ := stocked(t)
+	h := stocked(t)
+	order, first, _ := stock()
 	h.order(&patchbayv1.Order{Id: order, Fact: "failed", Kind: "create", Failure: &patchbayv1.Failure{Reason: "rejected"}})
 	for _, tt := range []struct {
 		name string

@@ -143,9 +143,8 @@ func (g *gathering) holdsOf(o *patchbayv1.Order) {
 
 // relatedOrders finds the other orders about a connection: its delete, its changes.
 func (g *gathering) relatedOrders(ctx context.Context, connection string) error {
-	var a service.ListAnswer
-	q := service.ListRequest{Noun: event.Order, Connection: connection, Limit: 100}
-	if err := ask(ctx, g.j, service.VerbList, q, &a, askTime); err == nil && a.Away == "" {
+	a, err := askList(ctx, g.j, service.ListRequest{Noun: event.Order, Connection: connection, Limit: 100})
+	if err == nil && a.Away == "" {
 		for _, s := range a.Snapshots {
 			g.orders[s.ID] = true
 		}

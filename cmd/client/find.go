@@ -29,8 +29,7 @@ func find(ctx context.Context, j *journal.Journal, name string) (event.Entity, e
 	if err != nil || direct != (event.Entity{}) {
 		return direct, err
 	}
-	var a service.ListAnswer
-	err = ask(ctx, j, service.VerbList, service.ListRequest{Find: name}, &a, askTime)
+	a, err := askList(ctx, j, service.ListRequest{Find: name})
 	found := slices.DeleteFunc(a.Entities, func(e event.Entity) bool { return e.Noun != event.Order && e.Noun != event.Connection })
 	if err != nil || a.Away != "" || len(found) == 0 { // the view lacks what has ended long ago
 		if found, err = search(ctx, j, name); err != nil {

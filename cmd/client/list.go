@@ -104,8 +104,8 @@ func (l *list) fits(words []string) bool {
 func (l *list) read(ctx context.Context, j *journal.Journal, n event.Noun) (all []view.Snapshot, from string, err error) {
 	q := service.ListRequest{Noun: n, Open: !l.all && l.status == "", Account: l.account, Status: l.word(n), Limit: 200}
 	for {
-		var a service.ListAnswer
-		if err := ask(ctx, j, service.VerbList, q, &a, askTime); err != nil || a.Away != "" {
+		a, err := askList(ctx, j, q)
+		if err != nil || a.Away != "" {
 			all, err := l.scan(ctx, j, n)
 			return all, "journal", err
 		}
@@ -230,8 +230,8 @@ func completeIDs(c *common, nouns ...event.Noun) cobra.CompletionFunc {
 		var ids []string
 		err := c.with(ctx, func(j *journal.Journal) error {
 			for _, n := range nouns {
-				var a service.ListAnswer
-				if err := ask(ctx, j, service.VerbList, service.ListRequest{Noun: n, Open: true, Limit: 50}, &a, time.Second); err != nil {
+				a, err := askList(ctx, j, service.ListRequest{Noun: n, Open: true, Limit: 50})
+				if err != nil {
 					return err
 				}
 				for _, s := range a.Snapshots {

@@ -304,8 +304,9 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 		wrong := false
 		for _, h := range all {
 			var a checked
-			question := map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data())}
-			if err := ask(cmd.Context(), j, "check", question, &a, 3*connectTime); err != nil {
+			q := question{verb: "check", wait: 3 * connectTime,
+				body: map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data())}}
+			if err := ask(cmd.Context(), j, q, &a); err != nil {
 				return fmt.Errorf("%s: %w; is a requester running?", h.file, err)
 			}
 			wrong = wrong || len(a.Violations) > 0

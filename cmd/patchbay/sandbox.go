@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -33,7 +32,7 @@ func sandboxCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&s.addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
 	f.StringVar(&s.state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
-	f.DurationVar((*time.Duration)(&s.delays.Provision), "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
+	f.DurationVar(&s.delays.Provision, "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
 	f.StringVar(&s.httpAddr, "http-addr", "", "where /healthz, /readyz and /metrics are served; empty is nowhere, port 0 picks one")
 	s.registerLog(f)
 	return cmd

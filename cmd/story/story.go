@@ -205,6 +205,7 @@ func (t *teller) conclude() {
 			t.wait(last.who, last.landed.GetWait())
 		case event.Connection:
 			t.circuit(e, last)
+		default: // the others wait for nothing
 		}
 	}
 	slices.SortStableFunc(t.story.Circuits, func(a, b Circuit) int { return strings.Compare(a.Leg, b.Leg) })

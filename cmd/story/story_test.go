@@ -39,16 +39,23 @@ type tape struct {
 	all   []journal.Record
 }
 
+// writers are the services that write each noun.
+var writers = map[event.Noun]string{
+	event.Order: "requester", event.Refusal: "requester", event.Hold: "requester", event.Connection: "status-watcher",
+	event.Approval: "approver", event.Landing: "provisioner",
+}
+
+func entity(n event.Noun, id string) event.Entity { return event.Entity{Noun: n, ID: id} }
+
 func newTape(t *testing.T) *tape {
 	return &tape{t: t, at: start, count: map[event.Entity]uint64{}}
 }
 
-func (p *tape) add(after time.Duration, n event.Noun, id, name, by string, data proto.Message) {
+func (p *tape) add(after time.Duration, e event.Entity, name string, data proto.Message) {
 	p.t.Helper()
 	p.at = p.at.Add(after)
-	e := event.Entity{Noun: n, ID: id}
 	p.count[e]++
-	f := event.Fact{Entity: e, Name: name, Data: data, By: by, Order: orderID, Origin: event.Origin{TraceParent: trace}}
+	f := event.Fact{Entity: e, Name: name, Data: data, By: writers[e.Noun], Order: orderID, Origin: event.Origin{TraceParent: trace}}
 	ev, err := f.Event(p.count[e], p.at)
 	if err != nil {
 		p.t.Fatal(err)
@@ -60,7 +67,7 @@ func (p *tape) add(after time.Duration, n event.Noun, id, name, by string, data 
 
 func (p *tape) order(after time.Duration, o *patchbayv1.Order) {
 	p.t.Helper()
-	p.add(after, event.Order, o.GetId(), o.GetFact(), "requester", o)
+	p.add(after, entity(event.Order, o.GetId()), o.GetFact(), o)
 }
 
 // step adds a transition of a circuit; words are "FROM STATUS PROVIDER marks…".
@@ -81,7 +88,7 @@ func (p *tape) step(after time.Duration, id, words string, change func(*patchbay
 	if change != nil {
 		change(t)
 	}
-	p.add(after, event.Connection, id, event.Slug(w[1])+"."+event.Slug(w[2]), "status-watcher", t)
+	p.add(after, entity(event.Connection, id), event.Slug(w[1])+"."+event.Slug(w[2]), t)
 }
 
 func pair(fact string, legs ...*patchbayv1.OrderLeg) *patchbayv1.Order {
@@ -109,17 +116,17 @@ func circuit(state, connection string) *patchbayv1.OrderLeg {
 // born tells of a pair from the intent to two circuits that carry traffic.
 func born(p *tape) {
 	p.order(0, pair("accepted", leg("open"), leg("open")))
-	p.add(8*time.Millisecond, event.Hold, "aaaa", "taken", "requester", &patchbayv1.Hold{Id: "aaaa", Kind: "tag", Key: "equinix/4f89/873"})
+	p.add(8*time.Millisecond, entity(event.Hold, "aaaa"), "taken", &patchbayv1.Hold{Id: "aaaa", Kind: "tag", Key: "equinix/4f89/873"})
 	p.order(4*time.Millisecond, pair("placing", attempted("placing", ""), attempted("placing", "")))
 	p.step(300*time.Millisecond, first, "- PENDING_APPROVAL NOT_AVAILABLE", nil)
 	p.order(90*time.Millisecond, pair("placed", circuit("placed", first), circuit("placed", second)))
 	p.step(5*time.Millisecond, second, "- PENDING_APPROVAL NOT_AVAILABLE", nil)
-	p.add(20*time.Millisecond, event.Approval, first, "requested", "approver", &patchbayv1.Approval{
+	p.add(20*time.Millisecond, entity(event.Approval, first), "requested", &patchbayv1.Approval{
 		ConnectionId: first, Fact: "requested", Kind: "create", Account: "cloud-ecx", Rule: "auto"})
-	p.add(2*time.Millisecond, event.Approval, first, "approved", "approver", &patchbayv1.Approval{
+	p.add(2*time.Millisecond, entity(event.Approval, first), "approved", &patchbayv1.Approval{
 		ConnectionId: first, Fact: "approved", Kind: "create", Account: "cloud-ecx", By: "policy auto"})
 	vlan := int32(101)
-	p.add(2*time.Millisecond, event.Landing, first, "accepted", "provisioner", &patchbayv1.Landing{
+	p.add(2*time.Millisecond, entity(event.Landing, first), "accepted", &patchbayv1.Landing{
 		ConnectionId: first, Fact: "accepted", Kind: "create", PortId: "c10d1050", Tag: &patchbayv1.Tag{Vlan: &vlan}})
 	p.step(time.Second, first, "PENDING_APPROVAL/NOT_AVAILABLE PROVISIONING NOT_AVAILABLE", func(t *patchbayv1.Transition) { t.Inferred = true })
 	p.step(0, first, "PROVISIONING/NOT_AVAILABLE PROVISIONED AVAILABLE", nil)
@@ -166,7 +173,7 @@ func TestStories(t *testing.T) {
 			o := pair("failed", circuit("failed", first))
 			o.Failure = &patchbayv1.Failure{Reason: "rejected", Message: "the other company rejected the request", ExchangeMessage: "who are you?"}
 			p.order(time.Second, o)
-			p.add(time.Minute, event.Refusal, orderID, "conflicting", "requester", &patchbayv1.Refusal{
+			p.add(time.Minute, entity(event.Refusal, orderID), "conflicting", &patchbayv1.Refusal{
 				Fact: "conflicting", OrderId: orderID, Message: "this intent was handed in before with other data",
 				Differences: []*patchbayv1.Difference{{Field: "bandwidthMbps", Was: "50", Now: "100"}, {Field: "name", Was: `"a"`}}})
 		}},
