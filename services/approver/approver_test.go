@@ -385,10 +385,10 @@ func TestBadDecisions(t *testing.T) {
 		t.Errorf("refusal %d = %v, want one that names the field by", n, f)
 	}
 	mute := yes(w.GetDigest())
-	mute.Reason = ""
+	mute.Reason, mute.By = "", ""
 	b.decide(b.submit("reject", "d-2", mute))
-	if f, n := b.refusal(); n != 2 || !strings.Contains(f.GetMessage(), "reason") {
-		t.Errorf("refusal %d = %v, want another that names the reason", n, f)
+	if f, n := b.refusal(); n != 2 || !strings.Contains(f.GetMessage(), "reason: ") || !strings.Contains(f.GetMessage(), "by: ") {
+		t.Errorf("refusal %d = %v, want another that names the reason and by", n, f)
 	}
 	b.wantFacts("requested", "none of them decides")
 }

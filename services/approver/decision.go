@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"patchbay.io/pkg/approval"
@@ -46,8 +47,8 @@ func (a *Approver) Decision(ctx context.Context, r journal.Record) error {
 	return a.append(ctx, &e, r.Event.ID(), fact)
 }
 
-// readDecision returns the decision and the first rule it breaks. The error says why it
-// can neither be followed nor refused.
+// readDecision returns the decision and the rules it breaks. The error says why it can
+// neither be followed nor refused.
 func readDecision(r journal.Record) (d decision, wrong string, err error) {
 	noun, kind, ok := event.IntentKind(r.Event.Type())
 	if !ok || noun != event.Decision {
@@ -59,7 +60,11 @@ func readDecision(r journal.Record) (d decision, wrong string, err error) {
 	}
 	m, violations := intent.Read(event.Decision, kind, r.Event.Data())
 	if len(violations) > 0 {
-		wrong = "not allowed: " + intent.Line(violations[0])
+		var lines []string
+		for _, v := range violations {
+			lines = append(lines, intent.Line(v))
+		}
+		wrong = "not allowed: " + strings.Join(lines, "; ")
 	}
 	d.Decision, ok = m.(*patchbayv1.Decision)
 	if !ok || !event.ValidID(d.GetConnectionId()) {
