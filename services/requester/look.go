@@ -27,7 +27,7 @@ type sought struct {
 // may reports whether c can be ours, and whether that can be told at all.
 func (w sought) may(c *patchbayv1.Connection) (ours, clear bool) {
 	switch {
-	case status.Status(c.GetStatus()).Ended(), slices.Contains(w.foreign, c.GetExchangeId()):
+	case slices.Contains(w.foreign, c.GetExchangeId()):
 		return false, true
 	case c.GetCreatedAt() == nil:
 		return true, false
@@ -71,10 +71,19 @@ func afterFind(s *state, found map[string][]*patchbayv1.Connection, by map[strin
 }
 
 // sift returns the ids of the circuits that may be ours, sorted, and whether all are clear.
+//
+// One that has ended counts if none lives: a seller may have rejected it, or somebody may
+// have deleted it in the portal, before we came to look. It was the answer to our call all
+// the same, and to place the leg again would make a second circuit of one leg.
 func sift(found []*patchbayv1.Connection, want sought) (ids []string, clear bool) {
 	clear = true
+	lives := func(c *patchbayv1.Connection) bool {
+		ours, _ := want.may(c)
+		return ours && !status.Status(c.GetStatus()).Ended()
+	}
+	anyLives := slices.ContainsFunc(found, lives)
 	for _, c := range found {
-		if ours, sure := want.may(c); ours {
+		if ours, sure := want.may(c); ours && (lives(c) || !anyLives) {
 			ids = append(ids, c.GetExchangeId())
 			clear = clear && sure
 		}
