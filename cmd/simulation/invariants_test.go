@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,6 +24,14 @@ type story struct {
 	holds       map[string][]*patchbayv1.Hold
 	refusals    map[string][]*patchbayv1.Refusal
 	numbers     map[event.Entity]uint64
+	// asked follows, fact by fact, who has asked the exchange for which tag.
+	asked map[string]map[string]asking
+}
+
+// asking is a leg that has asked for a tag and may have a circuit on it.
+type asking struct {
+	inner      int32
+	connection string
 }
 
 // read reads the whole journal and checks what every fact must keep: sequences without
@@ -31,7 +40,7 @@ func (w *world) read() story {
 	s := story{
 		orders: map[string][]*patchbayv1.Order{}, connections: map[string][]*patchbayv1.Transition{},
 		holds: map[string][]*patchbayv1.Hold{}, refusals: map[string][]*patchbayv1.Refusal{},
-		numbers: map[event.Entity]uint64{},
+		numbers: map[event.Entity]uint64{}, asked: map[string]map[string]asking{},
 	}
 	err := w.own.History(w.t.Context(), []string{"patchbay.>"}, func(r journal.Record) error {
 		e := r.Entity()
@@ -42,7 +51,20 @@ func (w *world) read() story {
 		if strings.Contains(string(r.Event.Data()), canary) {
 			w.t.Errorf("invariant 7: a secret stands in %s", r.Subject)
 		}
-		return s.add(e, r)
+		if err := s.add(e, r); err != nil {
+			return err
+		}
+		switch e.Noun {
+		case event.Order:
+			facts := s.orders[e.ID]
+			w.followTags(s, facts[len(facts)-1])
+		case event.Connection:
+			path := s.connections[e.ID]
+			if st := status.Status(path[len(path)-1].GetTo().GetStatus()); st.Ended() {
+				s.forget(e.ID)
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		w.t.Errorf("read the journal: %v", err)
@@ -81,7 +103,8 @@ func (w *world) check(wishes []wish) {
 	for _, c := range books {
 		w.checkTransitions(s, c)
 	}
-	w.checkTags(s)
+	w.checkHolds(s)
+	w.count(s)
 	if strings.Contains(w.log.String(), canary) {
 		w.t.Errorf("invariant 7: a secret stands in the log")
 	}
@@ -226,14 +249,55 @@ func bare(s *patchbayv1.State) string { return s.GetStatus() + "/" + s.GetProvid
 
 func sameState(a, b *patchbayv1.State) bool { return bare(a) == bare(b) }
 
-// checkTags: a tag has one owner of the whole, or owners of different inner tags; and what
-// stands at the end are the circuits that live.
-func (w *world) checkTags(s story) {
+// followTags: while a leg of an order may have a circuit on a tag, no other order asks the
+// exchange for that tag.
+func (w *world) followTags(s story, o *patchbayv1.Order) {
+	for _, l := range o.GetLegs() {
+		if o.GetKind() != "create" {
+			continue
+		}
+		side := o.GetCreate().GetPrimary().GetASide()
+		if l.GetLeg() == "secondary" {
+			side = o.GetCreate().GetSecondary().GetASide()
+		}
+		outer, inner := hold.OuterInner(side.GetTag())
+		key := hold.TagKey("equinix", side.GetPortId(), outer)
+		who := o.GetId() + "/" + l.GetLeg()
+		if s.asked[key] == nil {
+			s.asked[key] = map[string]asking{}
+		}
+		path := s.connections[l.GetConnectionId()]
+		ended := len(path) > 0 && status.Status(path[len(path)-1].GetTo().GetStatus()).Ended()
+		switch state := l.GetState(); {
+		case ended, state == "failed" && l.GetExchangeId() == "":
+			delete(s.asked[key], who)
+		case state == "placing", state == "uncertain", state == "placed":
+			for other, a := range s.asked[key] {
+				if other != who && (a.inner == inner || a.inner == 0 || inner == 0) && state == "placing" {
+					w.t.Errorf("invariant 5: %s asks for %s, which %s has", who, key, other)
+				}
+			}
+			s.asked[key][who] = asking{inner, l.GetConnectionId()}
+		}
+	}
+}
+
+// forget takes a circuit that has ended off its tag.
+func (s story) forget(connection string) {
+	for _, legs := range s.asked {
+		for who, a := range legs {
+			if a.connection == connection {
+				delete(legs, who)
+			}
+		}
+	}
+}
+
+// checkHolds: a tag has one owner of the whole, or owners of different inner tags; and at
+// the end nobody holds what he has no circuit for.
+func (w *world) checkHolds(s story) {
 	for _, facts := range s.holds {
 		for _, h := range facts {
-			if h.GetKind() != hold.Tag {
-				continue
-			}
 			inner := map[int32]bool{}
 			for _, o := range h.GetOwners() {
 				if inner[o.GetInner()] || (o.GetInner() == 0 && len(h.GetOwners()) > 1) {
@@ -242,7 +306,31 @@ func (w *world) checkTags(s story) {
 				inner[o.GetInner()] = true
 			}
 		}
+		last := facts[len(facts)-1]
+		for _, o := range last.GetOwners() {
+			if !s.lives(o) {
+				w.t.Errorf("invariant 5: %s is still held by %s %s %s, which has no circuit", last.GetKey(), o.GetNoun(), o.GetId(), o.GetLeg())
+			}
+		}
 	}
+}
+
+// lives reports whether an owner of a tag has a circuit, or may get one.
+func (s story) lives(owner *patchbayv1.Owner) bool {
+	id := owner.GetId()
+	if owner.GetNoun() == "order" {
+		facts := s.orders[id]
+		if len(facts) == 0 {
+			return false
+		}
+		for _, l := range facts[len(facts)-1].GetLegs() {
+			if l.GetLeg() == owner.GetLeg() {
+				id = l.GetConnectionId()
+			}
+		}
+	}
+	path := s.connections[id]
+	return len(path) > 0 && !status.Status(path[len(path)-1].GetTo().GetStatus()).Ended()
 }
 
 // unsettled says what keeps the world from being quiet.
@@ -290,4 +378,49 @@ func legs(o *patchbayv1.Order) string {
 		s += fmt.Sprintf(" %s=%s/%d", l.GetLeg(), l.GetState(), l.GetAttempt().GetNumber())
 	}
 	return s
+}
+
+// tally is what happened in all worlds of a run.
+type tally struct {
+	orders, circuits, transitions, inferred, facts, crashes, attempts int
+	outcomes                                                          map[string]int
+}
+
+// count adds a world to the run's tally.
+func (w *world) count(s story) {
+	if w.tally == nil {
+		return
+	}
+	for _, facts := range s.orders {
+		o := facts[len(facts)-1]
+		w.tally.orders++
+		w.tally.outcomes[strings.TrimSuffix(o.GetOutcome()+" "+o.GetFailure().GetReason(), " ")]++
+		for _, l := range o.GetLegs() {
+			w.tally.attempts += int(l.GetAttempt().GetNumber())
+		}
+	}
+	for _, path := range s.connections {
+		w.tally.circuits++
+		w.tally.transitions += len(path)
+		for _, t := range path {
+			if t.GetInferred() {
+				w.tally.inferred++
+			}
+		}
+	}
+	for _, n := range s.numbers {
+		w.tally.facts += int(n)
+	}
+	for _, p := range w.procs {
+		w.tally.crashes += int(p.crashes.Load())
+	}
+}
+
+func (t tally) String() string {
+	var ends []string
+	for _, o := range slices.Sorted(maps.Keys(t.outcomes)) {
+		ends = append(ends, fmt.Sprintf("%d %s", t.outcomes[o], o))
+	}
+	return fmt.Sprintf("%d orders (%s), %d attempts, %d circuits, %d transitions (%d inferred), %d facts, %d crashes",
+		t.orders, strings.Join(ends, ", "), t.attempts, t.circuits, t.transitions, t.inferred, t.facts, t.crashes)
 }

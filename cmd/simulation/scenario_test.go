@@ -63,8 +63,8 @@ type drama struct {
 func dramaOf(w func(int) int) drama {
 	some := func(n int) int { return w(n + 1) }
 	d := drama{
-		wishes: 2 + w(9), span: time.Duration(1+w(20)) * time.Minute,
-		crashes: some(12), faults: some(12), upsets: some(5), portal: some(3),
+		wishes: 2 + w(9), span: []time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minute, 10 * time.Minute, 2 * time.Hour}[w(5)],
+		crashes: some(16), faults: some(20), upsets: some(6), portal: some(3),
 		deadline: time.Duration(1+w(48)) * time.Hour, copies: 1 + w(2),
 	}
 	d.delays = sandbox.Delays{
@@ -123,6 +123,9 @@ func (w *world) wishes(creates int) []wish {
 		}
 		if w.chance(2) {
 			all = append(all, remove(c))
+		}
+		if w.chance(4) {
+			all = append(all, c.rival())
 		}
 		if w.chance(3) {
 			all = append(all, wrong(creates+n, v))
@@ -208,7 +211,7 @@ func (w *world) plotFault(span time.Duration) {
 	f := kinds[w.pick(len(kinds))]
 	f.Match.Path = circuits
 	if f.Match.Method == "" {
-		f.Match.Method = []string{http.MethodPost, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodGet}[w.pick(5)]
+		f.Match.Method = []string{http.MethodPost, http.MethodPost, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodGet}[w.pick(6)]
 	}
 	f.Times = 1 + w.pick(4)
 	id, err := w.exchange.AddFault(f)
@@ -217,7 +220,7 @@ func (w *world) plotFault(span time.Duration) {
 		return
 	}
 	w.note("fault %s on %s ×%d", f.Kind, f.Match.Method, f.Times)
-	time.Sleep(w.upTo(5 * time.Minute))
+	time.Sleep(w.upTo(span))
 	w.exchange.ClearFaults(id)
 }
 
@@ -405,8 +408,8 @@ func (w *world) heal() {
 }
 
 // patience is how long a healed world may take to be quiet. The slowest thing in it is
-// a seller's deadline of two days.
-const patience = 5 * 24 * time.Hour
+// the person, who now answers everything.
+const patience = 6 * time.Hour
 
 // quiet waits until every order has ended, nobody waits for a person, and the journal
 // says of every circuit what the exchange says.

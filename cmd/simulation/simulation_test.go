@@ -29,31 +29,34 @@ func TestMain(m *testing.M) {
 func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		for i := range 5 {
-			t.Run(fmt.Sprintf("seed=%d/%d", *simSeed, i), func(t *testing.T) { runWorld(t, *simSeed) })
+			t.Run(fmt.Sprintf("seed=%d/%d", *simSeed, i), func(t *testing.T) { runWorld(t, *simSeed, nil) })
 		}
 		return
 	}
 	start := time.Now()
 	worlds, virtual := 0, time.Duration(0)
+	sum := &tally{outcomes: map[string]int{}}
 	for worlds == 0 || time.Since(start) < *simFor {
 		seed := rand.Uint64()>>20 | 1
 		var took time.Duration
-		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { took = runWorld(t, seed) })
+		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { took = runWorld(t, seed, sum) })
 		worlds, virtual = worlds+1, virtual+took
 		if !ok {
 			t.Fatalf("world %d failed; run it alone with: make sim SEED=%d", worlds, seed)
 		}
 	}
 	t.Logf("%d worlds, %.1f virtual days in %v", worlds, virtual.Hours()/24, time.Since(start).Round(time.Second))
+	t.Log(sum)
 }
 
 // runWorld plays one seed and returns how long it took in the world.
-func runWorld(t *testing.T, seed uint64) (took time.Duration) {
+func runWorld(t *testing.T, seed uint64, sum *tally) (took time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		draw := rand.New(rand.NewPCG(seed, 2))
 		d := dramaOf(draw.IntN)
 		start := time.Now()
 		w := newWorld(t, seed, d.delays)
+		w.tally = sum
 		wishes := w.play(d)
 		w.check(wishes)
 		w.stop()

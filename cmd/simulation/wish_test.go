@@ -139,6 +139,16 @@ func (w wish) again() wish {
 	return w
 }
 
+// rival returns another order for the tags of w.
+func (w wish) rival() wish {
+	in := proto.CloneOf(w.data.(*patchbayv1.CreateIntent))
+	in.Name += "-r"
+	if in.Secondary != nil {
+		in.Secondary.Name += "-r"
+	}
+	return wish{id: "rival-" + w.id, kind: w.kind, data: in}
+}
+
 func remove(target wish) wish {
 	return wish{
 		id: "delete-" + target.id, kind: "delete", target: &target,

@@ -52,6 +52,7 @@ type world struct {
 	own      *journal.Journal // the world's own window on the journal
 	healed   atomic.Bool      // no more crashes
 	notes    []string         // what was done to the world, for a seed that fails
+	tally    *tally           // of the run; nil for none
 }
 
 type lockedBuffer struct {
@@ -174,7 +175,7 @@ func (n natsWire) InProcessConn() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &borrowed{Conn: c, delay: n.w.holdUp}
+	b := &borrowed{Conn: c, delay: n.w.holdUp, made: time.Now()}
 	if err := n.l.add(b); err != nil {
 		_ = c.Close() // the process is dead
 		return nil, err
@@ -284,6 +285,7 @@ func (p *process) config(nats, redis, exchange *line) service.Config {
 		NATS: journal.Config{InProcess: w.wire(nats), Probe: p.effect},
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return w.network.dial(ctx, exchange) },
 	}
+	cfg.Redis.CheckEvery = time.Minute // a look every two seconds would cost most of the run
 	cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) {
 		if w.away.Load() {
 			return nil, errReset
