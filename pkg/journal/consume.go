@@ -96,7 +96,7 @@ func (j *Journal) consume(ctx context.Context, c Consumer, h Handler) error {
 		return fmt.Errorf("consumer %s: %w", c.Durable, err)
 	}
 	msgs, err := cons.Messages(jetstream.PullMaxMessages(c.Limit), jetstream.PullExpiry(30*time.Second),
-		jetstream.PullHeartbeat(5*time.Second))
+		jetstream.PullHeartbeat(10*time.Second))
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", c.Durable, err)
 	}

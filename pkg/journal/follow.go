@@ -68,7 +68,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(5 * time.Second))
+	msgs, err := cons.Messages(jetstream.PullHeartbeat(10 * time.Second))
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
@@ -150,7 +150,7 @@ func (j *Journal) read(ctx context.Context, stream string, policy jetstream.Deli
 	if info.NumPending == 0 {
 		return nil
 	}
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(5 * time.Second))
+	msgs, err := cons.Messages(jetstream.PullHeartbeat(10 * time.Second))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", stream, err)
 	}
