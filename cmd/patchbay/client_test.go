@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// startUp runs `patchbay up` on ports of its own and returns where everything is.
+func startUp(t *testing.T) ready {
+	t.Helper()
+	out, in := io.Pipe()
+	cmd := root()
+	cmd.SetArgs([]string{"up", "--json", "--data", t.TempDir(), "--log-level", "disabled", "--relaxed-sync",
+		"--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--sandbox-addr", "127.0.0.1:0"})
+	cmd.SetOut(in)
+	ctx, cancel := context.WithCancel(t.Context())
+	var work errgroup.Group
+	work.Go(func() error {
+		err := cmd.ExecuteContext(ctx)
+		return errors.Join(err, in.CloseWithError(errors.Join(io.EOF, err)))
+	})
+	t.Cleanup(func() {
+		cancel()
+		if err := work.Wait(); err != nil {
+			t.Errorf("up = %v, want nil when told to stop", err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("up does not get ready: %v", err)
+	}
+	var r ready
+	if err := json.Unmarshal(line, &r); err != nil || !r.Ready {
+		t.Fatalf("ready line %s: %v", line, err)
+	}
+	return r
+}
+
+// patchbay runs a client's command line and returns what it printed and its exit code.
+func patchbay(t *testing.T, r ready, args ...string) (string, int) {
+	t.Helper()
+	cmd := root()
+	cmd.SetArgs(append(args, "--nats-url", r.NATS))
+	var out strings.Builder
+	cmd.SetOut(&out)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	err := cmd.ExecuteContext(ctx)
+	if err != nil {
+		out.WriteString(err.Error())
+	}
+	var own interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return out.String(), exitDone
+	case errors.As(err, &own):
+		return out.String(), own.ExitCode()
+	default:
+		return out.String(), exitError
+	}
+}
+
+// A pair from the guide lives and dies, as its user sees it.
+func TestLifeOfAPair(t *testing.T) {
+	r := startUp(t)
+	const pair = "../../examples/ecx/05-john-demo-connection.intent.json"
+	steps := []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"check", []string{"intent", "check", pair}, exitDone, []string{"ok", "account acme-ecx"}},
+		{"submit", []string{"intent", "submit", pair, "--wait"}, exitDone, []string{"PROVISIONED/AVAILABLE", "completed"}},
+		{"again", []string{"intent", "submit", pair}, exitDone, []string{"handed in before"}},
+		{"delete", []string{"intent", "submit", "../../examples/ecx/10-delete-order.intent.json", "--wait", "--timeout", "3s"},
+			exitWaiting, []string{"PENDING_DELETE/AVAILABLE"}},
+		{"explain who must act", []string{"explain", "John_Demo_Connection"}, exitDone,
+			[]string{"waits for approval", "operator", "patchbay approve", "bills", "trace"}},
+		{"too many", []string{"approve", "John_Demo_Connection"}, exitUsage, []string{"say which connection"}},
+	}
+	for _, s := range steps {
+		expect(t, r, s.name, s.args, s.code, s.want...)
+	}
+	var waiting []struct{ ConnectionID string }
+	out, _ := patchbay(t, r, "approvals", "--json")
+	if err := json.Unmarshal([]byte(out), &waiting); err != nil || len(waiting) != 2 {
+		t.Fatalf("approvals = %s, %v; want both legs", out, err)
+	}
+	expect(t, r, "approve", []string{"approve", waiting[0].ConnectionID, "--by", "ada"}, exitDone, "approved by ada")
+	expect(t, r, "reject", []string{"reject", waiting[1].ConnectionID, "--by", "ada", "--reason", "you owe us"}, exitDone, "rejected by ada")
+	expect(t, r, "end of the delete", []string{"intent", "submit", "../../examples/ecx/10-delete-order.intent.json", "--wait"},
+		exitFailed, "failed", "you owe us")
+	expect(t, r, "what is left", []string{"list", "connections", "--status", "PROVISIONED"}, exitDone, waiting[1].ConnectionID)
+	expect(t, r, "rebuild", []string{"rebuild"}, exitDone, "facts a second")
+	expect(t, r, "watch needs good words", []string{"watch", "--since", "yesterday"}, exitUsage, "yesterday")
+	if out, code := runAlone(t, "health", "--http-addr", strings.TrimPrefix(r.HTTP, "http://")); code != exitDone || !strings.Contains(out, "ok") {
+		t.Errorf("health = %d %q, want 0", code, out)
+	}
+}
+
+func runAlone(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	cmd := root()
+	cmd.SetArgs(args)
+	var out strings.Builder
+	cmd.SetOut(&out)
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		return out.String() + err.Error(), exitError
+	}
+	return out.String(), exitDone
+}
+
+func expect(t *testing.T, r ready, name string, args []string, code int, want ...string) {
+	t.Helper()
+	out, got := patchbay(t, r, args...)
+	if got != code {
+		t.Errorf("%s: exit code = %d, want %d; said\n%s", name, got, code, out)
+	}
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			t.Errorf("%s: said\n%s\nwant %q in it", name, out, w)
+		}
+	}
+}
+
+// Each instructive wrong intent is answered with the violations that stand beside it.
+func TestWrongExamplesAreAnswered(t *testing.T) {
+	r := startUp(t)
+	files, err := filepath.Glob("../../examples/wrong/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, code := patchbay(t, r, "intent", "submit", f)
+		if code != exitInvalid {
+			t.Errorf("%s: exit code = %d, want 3; said\n%s", f, code, out)
+		}
+		if json.Valid(data) && !strings.Contains(out, "FIELD") {
+			t.Errorf("%s: said\n%s\nwant the violations as a table", f, out)
+		}
+	}
+}
