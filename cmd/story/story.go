@@ -154,8 +154,12 @@ func traceID(traceparent string) string {
 // legOf names a connection by its leg, where an order has told it.
 func (t *teller) legOf(connection string) string {
 	for _, e := range t.ids {
-		for _, l := range t.last[e].order.GetLegs() {
-			if l.GetConnectionId() == connection && len(t.last[e].order.GetLegs()) > 1 {
+		last := t.last[e]
+		if last == nil || len(last.order.GetLegs()) < 2 {
+			continue
+		}
+		for _, l := range last.order.GetLegs() {
+			if l.GetConnectionId() == connection {
 				return l.GetLeg()
 			}
 		}

@@ -42,6 +42,7 @@ type tape struct {
 // writers are the services that write each noun.
 var writers = map[event.Noun]string{
 	event.Order: "requester", event.Refusal: "requester", event.Hold: "requester", event.Connection: "status-watcher",
+	event.Sighting: "status-watcher", event.Change: "status-watcher",
 	event.Approval: "approver", event.Landing: "provisioner",
 }
 
@@ -176,6 +177,18 @@ func TestStories(t *testing.T) {
 			p.add(time.Minute, entity(event.Refusal, orderID), "conflicting", &patchbayv1.Refusal{
 				Fact: "conflicting", OrderId: orderID, Message: "this intent was handed in before with other data",
 				Differences: []*patchbayv1.Difference{{Field: "bandwidthMbps", Was: "50", Now: "100"}, {Field: "name", Was: `"a"`}}})
+		}},
+		{"single-waits-for-person", event.Entity{Noun: event.Order, ID: orderID}, func(p *tape) {
+			p.order(0, pair("accepted", leg("open")))
+			p.order(time.Second, pair("placed", circuit("placed", first)))
+			p.add(time.Second, entity(event.Sighting, first), "seller", &patchbayv1.Sighting{ConnectionId: first, Role: "seller", Account: "cloud-ecx"})
+			p.step(time.Second, first, "- PENDING_APPROVAL NOT_AVAILABLE", nil)
+			p.add(time.Second, entity(event.Approval, first), "requested", &patchbayv1.Approval{
+				ConnectionId: first, Fact: "requested", Kind: "create", Account: "cloud-ecx", Rule: "big", OnExpiry: "reject",
+				Deadline: timestamppb.New(p.at.Add(time.Hour)),
+				Wait:     &patchbayv1.Wait{What: "approval", On: "operator", Since: timestamppb.New(p.at), Until: timestamppb.New(p.at.Add(time.Hour))}})
+			p.add(time.Second, entity(event.Change, first), "completed", &patchbayv1.Change{ConnectionId: first, Status: "COMPLETED",
+				Differences: []*patchbayv1.Difference{{Field: "name", Was: `"a"`, Now: `"b"`}}})
 		}},
 		{"invalid", event.Entity{Noun: event.Order, ID: orderID}, func(p *tape) {
 			o := pair("invalid")
