@@ -193,7 +193,9 @@ func (w *world) plotCrash(span time.Duration) {
 	p.crashAt.Store(p.effects.Load() + 1 + int64(w.pick(25)))
 }
 
-// plotFault has the exchange misbehave.
+// plotFault has the exchange misbehave. What it commits late is to be seen within D + Q,
+// the attempt's and the quiet time, together with the delay until it is visible: that is
+// what the promise of one circuit rests on.
 func (w *world) plotFault(span time.Duration) {
 	time.Sleep(w.upTo(span))
 	const circuits = "/ecx/v3/l2/connections"
@@ -201,7 +203,7 @@ func (w *world) plotFault(span time.Duration) {
 		{Kind: sandbox.LostAnswer}, {Kind: sandbox.LostAnswer}, {Kind: sandbox.ResetBefore},
 		{Kind: sandbox.ErrorBefore}, {Kind: sandbox.ErrorAfter, Status: 502}, {Kind: sandbox.Throttle},
 		{Kind: sandbox.Throttle, RetryAfter: 10 * time.Second},
-		{Kind: sandbox.Slow, Delay: 30 * time.Second}, {Kind: sandbox.SlowCommit, Delay: 35 * time.Second},
+		{Kind: sandbox.Slow, Delay: 30 * time.Second}, {Kind: sandbox.SlowCommit, Delay: 25 * time.Second},
 		{Kind: sandbox.SlowAnswer, Delay: 30 * time.Second}, {Kind: sandbox.Garbage},
 		{Kind: sandbox.Partial, Match: sandbox.Match{Method: http.MethodPost}},
 		{Kind: sandbox.ForeignError}, {Kind: sandbox.Redirect},
