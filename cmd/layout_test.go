@@ -85,6 +85,7 @@ const services = " services/requester services/approver services/provisioner ser
 
 // testsMayImport lists what tests may import besides what their package may.
 var testsMayImport = map[string]string{
+	"proto":    "proto/patchbay/v1",
 	"pkg":      "pkg/testenv pkg/embedded",
 	"services": "pkg/testenv pkg/embedded pkg/exchange/exchangetest pkg/exchange/ecx pkg/service",
 	"cmd":      anything + services + "pkg/testenv pkg/embedded",
@@ -100,6 +101,7 @@ var owner = map[string]string{
 	"github.com/fatih/color":               "cmd/client",
 	"github.com/go-redis/redis_rate/":      "pkg/view",
 	"github.com/google/uuid":               "pkg/event pkg/journal services/sandbox",
+	"github.com/gofrs/flock":               "cmd/patchbay",
 	"github.com/gowebpki/jcs":              "pkg/event pkg/intent",
 	"github.com/mattn/go-isatty":           "cmd/client",
 	"github.com/nats-io/nats-server/":      "pkg/embedded pkg/testenv",

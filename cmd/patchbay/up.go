@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -81,6 +82,9 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	}
 	var stop cleanup
 	defer stop.run()
+	if err := lock(&stop, data); err != nil {
+		return err
+	}
 
 	cfg, line, err := u.embed(&stop, data)
 	if err != nil {
@@ -121,6 +125,21 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	err = work.Wait()
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// lock keeps the data folder for this process alone; two servers on one journal would
+// destroy it.
+func lock(stop *cleanup, data string) error {
+	l := flock.New(filepath.Join(data, "lock"))
+	held, err := l.TryLock()
+	if err == nil && !held {
+		err = errors.New("another patchbay uses it; stop that one, or give --data another folder")
+	}
+	if err != nil {
+		return fmt.Errorf("data folder %s: %w", data, err)
+	}
+	stop.add(func() { _ = l.Unlock() }) // it ends with the process anyway
+	return nil
 }
 
 // embed starts the servers that the settings do not replace.
@@ -197,7 +216,7 @@ func (r ready) print(w io.Writer, asJSON bool) error {
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(w, "  data      %s\n\nIn another terminal:\n\n"+
-			"  patchbay intent submit examples/ecx/*.json --wait\n  patchbay watch\n\n", r.Data)
+			"  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait\n  patchbay watch\n\n", r.Data)
 	}
 	return err
 }

@@ -7,6 +7,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -50,6 +51,9 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		if opts.Host = host; opts.Port == 0 {
 			opts.Port = server.RANDOM_PORT
 		}
+		if err := free(cfg.Addr); err != nil {
+			return nil, fmt.Errorf("NATS address %s: %w", cfg.Addr, err)
+		}
 	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
@@ -58,9 +62,20 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	srv.Start()
 	if !srv.ReadyForConnections(10 * time.Second) {
 		srv.Shutdown()
-		return nil, errors.New("NATS did not start within 10s; is the address or the data folder in use?")
+		return nil, errors.New("NATS did not start within 10s")
 	}
 	return &NATS{srv}, nil
+}
+
+// free reports why nobody can listen on addr. The server itself would try for long and
+// say nothing.
+func free(addr string) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // InProcessConn connects without a socket.
