@@ -57,7 +57,7 @@ func submitCommand() *cobra.Command {
 			"follows all orders to their end.\n\n" +
 			"Exit codes: 0 done, 1 error, 2 usage, 3 an intent is invalid or conflicts with an earlier one,\n" +
 			"4 an order failed, 5 an order is still on its way after --timeout.",
-		Example: "  patchbay intent submit examples/ecx/*.json --wait\n" +
+		Example: "  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait\n" +
 			"  jq .order intent.json | patchbay intent submit - --source crm --id 4711",
 		Args: Usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, files []string) error { return s.run(cmd, files) },

@@ -74,12 +74,7 @@ func patchbay(t *testing.T, r ready, args ...string) (string, int) {
 func TestLifeOfAPair(t *testing.T) {
 	r := startUp(t)
 	const pair = "../../examples/ecx/05-john-demo-connection.intent.json"
-	steps := []struct {
-		name string
-		args []string
-		code int
-		want []string
-	}{
+	steps := []step{
 		{"check", []string{"intent", "check", pair}, exitDone, []string{"ok", "account acme-ecx"}},
 		{"submit", []string{"intent", "submit", pair, "--wait"}, exitDone, []string{"PROVISIONED/AVAILABLE", "completed"}},
 		{"again", []string{"intent", "submit", pair}, exitDone, []string{"handed in before"}},
@@ -90,20 +85,20 @@ func TestLifeOfAPair(t *testing.T) {
 		{"too many", []string{"approve", "John_Demo_Connection"}, exitUsage, []string{"say which connection"}},
 	}
 	for _, s := range steps {
-		expect(t, r, s.name, s.args, s.code, s.want...)
+		s.expect(t, r)
 	}
 	var waiting []struct{ ConnectionID string }
 	out, _ := patchbay(t, r, "approvals", "--json")
 	if err := json.Unmarshal([]byte(out), &waiting); err != nil || len(waiting) != 2 {
 		t.Fatalf("approvals = %s, %v; want both legs", out, err)
 	}
-	expect(t, r, "approve", []string{"approve", waiting[0].ConnectionID, "--by", "ada"}, exitDone, "approved by ada")
-	expect(t, r, "reject", []string{"reject", waiting[1].ConnectionID, "--by", "ada", "--reason", "you owe us"}, exitDone, "rejected by ada")
-	expect(t, r, "end of the delete", []string{"intent", "submit", "../../examples/ecx/10-delete-order.intent.json", "--wait"},
+	step{"approve", []string{"approve", waiting[0].ConnectionID, "--by", "ada"}, exitDone, []string{"approved by ada"}}.expect(t, r)
+	step{"reject", []string{"reject", waiting[1].ConnectionID, "--by", "ada", "--reason", "you owe us"}, exitDone, []string{"rejected by ada"}}.expect(t, r)
+	step{"end of the delete", []string{"intent", "submit", "../../examples/ecx/10-delete-order.intent.json", "--wait"},
 		exitFailed, "failed", "you owe us")
-	expect(t, r, "what is left", []string{"list", "connections", "--status", "PROVISIONED"}, exitDone, waiting[1].ConnectionID)
-	expect(t, r, "rebuild", []string{"rebuild"}, exitDone, "facts a second")
-	expect(t, r, "watch needs good words", []string{"watch", "--since", "yesterday"}, exitUsage, "yesterday")
+	expect(t, r, "what is left", []string{"list", "connections", "--status", "PROVISIONED"}, exitDone, []string{waiting[1].ConnectionID}}.expect(t, r)
+	step{"rebuild", []string{"rebuild"}, exitDone, []string{"facts a second"}}.expect(t, r)
+	step{"watch needs good words", []string{"watch", "--since", "yesterday"}, exitUsage, []string{"yesterday"}}.expect(t, r)
 	if out, code := runAlone(t, "health", "--http-addr", strings.TrimPrefix(r.HTTP, "http://")); code != exitDone || !strings.Contains(out, "ok") {
 		t.Errorf("health = %d %q, want 0", code, out)
 	}
@@ -121,15 +116,23 @@ func runAlone(t *testing.T, args ...string) (string, int) {
 	return out.String(), exitDone
 }
 
-func expect(t *testing.T, r ready, name string, args []string, code int, want ...string) {
+// step is a command line, and what is to come of it.
+type step struct {
+	name string
+	args []string
+	code int
+	want []string
+}
+
+func (s step) expect(t *testing.T, r ready) {
 	t.Helper()
-	out, got := patchbay(t, r, args...)
-	if got != code {
-		t.Errorf("%s: exit code = %d, want %d; said\n%s", name, got, code, out)
+	out, code := patchbay(t, r, s.args...)
+	if code != s.code {
+		t.Errorf("%s: exit code = %d, want %d; said\n%s", s.name, code, s.code, out)
 	}
-	for _, w := range want {
+	for _, w := range s.want {
 		if !strings.Contains(out, w) {
-			t.Errorf("%s: said\n%s\nwant %q in it", name, out, w)
+			t.Errorf("%s: said\n%s\nwant %q in it", s.name, out, w)
 		}
 	}
 }
