@@ -151,7 +151,7 @@ func TestContractQuestions(t *testing.T) {
 	}
 	for name, v := range map[string]any{
 		"list.question": service.ListRequest{}, "list.answer": service.ListAnswer{},
-		"snapshot": view.Snapshot{}, "rebuild.answer": view.Report{},
+		"snapshot": view.Snapshot{}, "entity": event.Entity{}, "rebuild.answer": view.Report{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(v).NumField() {

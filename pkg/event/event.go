@@ -82,8 +82,8 @@ func ValidID(id string) bool { return idPattern.MatchString(id) }
 
 // An Entity is one thing that facts are about.
 type Entity struct {
-	Noun Noun
-	ID   string
+	Noun Noun   `json:"noun"`
+	ID   string `json:"id"`
 }
 
 // String returns the entity as "noun/id", which is also the partition key of its events.
