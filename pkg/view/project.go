@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -262,7 +261,7 @@ func (b *builder) write(ctx context.Context, watermark uint64) error {
 // follow writes facts as they come, until the view is not of m's generation any more.
 func (v *View) follow(ctx context.Context, j *journal.Journal, m mark) error {
 	v.note(func(p *Progress) { p.Done = true })
-	f := &follower{v: v, gen: m.gen}
+	f := &follower{v: v, gen: m.gen, turn: make(chan struct{}, 1)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return j.Follow(ctx, journal.From{Seq: m.seq + 1}, nil, func(r journal.Record) error { return f.take(ctx, r) })
@@ -276,14 +275,16 @@ type follower struct {
 	v   *View
 	gen string
 
-	mu      sync.Mutex
+	// turn is a lock that is held while Redis is written. It is a channel, since who waits
+	// for one waits in virtual time too.
+	turn    chan struct{}
 	waiting []entry
 	seq     uint64
 }
 
 func (f *follower) take(ctx context.Context, r journal.Record) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.turn <- struct{}{}
+	defer func() { <-f.turn }()
 	f.seq = r.Seq
 	if r.Entity() != (event.Entity{}) {
 		e, err := entryOf(r)
@@ -299,7 +300,7 @@ func (f *follower) take(ctx context.Context, r journal.Record) error {
 	return f.flush(ctx)
 }
 
-// flush needs f.mu.
+// flush needs the turn.
 func (f *follower) flush(ctx context.Context) error {
 	if f.seq == 0 {
 		return nil
@@ -318,9 +319,9 @@ func (f *follower) check(ctx context.Context, j *journal.Journal) error {
 	defer tick.Stop()
 	var swept time.Time
 	for {
-		f.mu.Lock()
+		f.turn <- struct{}{}
 		err := f.flush(ctx)
-		f.mu.Unlock()
+		<-f.turn
 		if err != nil {
 			return err
 		}
