@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay.io/cmd/invariants"
-	"patchbay.io/pkg/event"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -201,6 +200,3 @@ func (r *reader) path(id string, want ...string) []*patchbayv1.Transition {
 	})
 	return steps
 }
-
-// known is our id of a circuit.
-func known(exchangeID string) string { return event.ConnectionID("equinix", exchangeID) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -207,6 +208,7 @@ func TestRedisFlushed(t *testing.T) {
 	took := since(start)
 	sent := r.exactly(base, n)
 
+	r.healthy(p)
 	out, code := p.run("rebuild", "--json")
 	var report struct {
 		Facts, Entities int
@@ -226,6 +228,24 @@ func TestRedisFlushed(t *testing.T) {
 	}
 	t.Logf("%d intents on %s, flushed twice and restarted once: %d circuits, %d POSTs sent, in %s; rebuild: %s",
 		n, kind, n, sent, took, strings.TrimSpace(out))
+}
+
+// healthy waits until the program says that it is well.
+func (r *reader) healthy(p *program) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		resp, err := http.Get(p.HTTP + "/healthz")
+		if err == nil {
+			_ = resp.Body.Close() // only the status counts
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("not well after 30s: %v", err)
+		}
+		r.pause(100 * time.Millisecond)
+	}
 }
 
 // completed waits until so many of the orders are.

@@ -21,10 +21,12 @@ import (
 
 // program is one run of `patchbay up`.
 type program struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	log   *output
-	ended chan error
+	t   *testing.T
+	cmd *exec.Cmd
+	log *output
+	// ended is closed when the program has ended, with how in how.
+	ended chan struct{}
+	how   error
 	// took is the time from the start to the ready line.
 	took time.Duration
 	// What the ready line says.
@@ -73,7 +75,7 @@ func up(t *testing.T, s setup) *program {
 		"up", "--data", s.data, "--nats-addr", s.nats, "--http-addr", "127.0.0.1:0",
 		"--sandbox-addr", "127.0.0.1:0", "--json", "--log-format", "json",
 	}, s.args...)
-	p := &program{t: t, cmd: exec.Command(binary, args...), log: &output{}, ended: make(chan error, 1)}
+	p := &program{t: t, cmd: exec.Command(binary, args...), log: &output{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), s.env...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -91,7 +93,7 @@ func up(t *testing.T, s setup) *program {
 		first, _ := r.ReadString('\n') // without a line the test fails below
 		line <- first
 		_, _ = io.Copy(p.log, r) // ends with the program
-		p.ended <- p.cmd.Wait()
+		p.how = p.cmd.Wait()
 		close(p.ended)
 	}()
 	select {
@@ -134,9 +136,9 @@ func (p *program) interrupt() time.Duration {
 		p.t.Fatalf("interrupt: %v", err)
 	}
 	select {
-	case err := <-p.ended:
-		if err != nil {
-			p.t.Errorf("after an interrupt it exits with %v, want 0; log:\n%s", err, p.tail())
+	case <-p.ended:
+		if p.how != nil {
+			p.t.Errorf("after an interrupt it exits with %v, want 0; log:\n%s", p.how, p.tail())
 		}
 	case <-time.After(30 * time.Second):
 		p.t.Fatalf("it does not stop within 30s of an interrupt")
@@ -189,7 +191,7 @@ func ask(t *testing.T, method, url string, v any) []byte {
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode >= 300 {
 		t.Fatalf("%s %s: %s %v\n%s", method, url, resp.Status, err, answer)
@@ -226,5 +228,5 @@ func decode(t *testing.T, b []byte, v any) {
 	}
 }
 
-// within reports how long something took, as people read it.
+// since writes how long something took, as people read it.
 func since(start time.Time) string { return fmt.Sprintf("%.1fs", time.Since(start).Seconds()) }

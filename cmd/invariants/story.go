@@ -84,8 +84,9 @@ func (s *Story) Add(r journal.Record) error {
 		return into(s.Holds, new(patchbayv1.Hold), r)
 	case event.Refusal:
 		return into(s.Refusals, new(patchbayv1.Refusal), r)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func into[M proto.Message](all map[string][]M, m M, r journal.Record) error {
