@@ -229,7 +229,10 @@ func (w *world) plotFault(span time.Duration) {
 // upset shakes what the services stand on.
 func (w *world) upset(span time.Duration) {
 	time.Sleep(w.upTo(span))
-	switch w.pick(6) {
+	switch w.pick(7) {
+	case 6:
+		w.note("NATS restarts")
+		w.restartNATS(w.upTo(30 * time.Second))
 	case 0:
 		w.note("redis flushed")
 		w.redis.Flush()

@@ -182,7 +182,7 @@ func wrong(n int, v way) wish {
 	case 2:
 		in.Primary.ZSide.AuthorizationKey = ""
 	case 3:
-		w.raw = []byte(`{"name": 7, "bandwith": 50}`)
+		w.raw = []byte(`{"name": 7, "speed": 50}`)
 	}
 	return w
 }

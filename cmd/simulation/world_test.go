@@ -112,6 +112,9 @@ func (w *world) restartNATS(after time.Duration) {
 	n := w.nats
 	w.nats = nil
 	w.mu.Unlock()
+	if n == nil {
+		return // it is being restarted already
+	}
 	n.Stop()
 	time.Sleep(after)
 	w.startNATS()
