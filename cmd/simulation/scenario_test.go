@@ -12,7 +12,6 @@ import (
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
-	"github.com/google/uuid"
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
@@ -354,7 +353,7 @@ func (w *world) decide(a *patchbayv1.Approval, verb string) {
 		w.t.Fatal(err)
 	}
 	e := ce.New(ce.CloudEventsVersionV1)
-	e.SetID(uuid.NewString())
+	e.SetID(fmt.Sprintf("%s-%s-%d", verb, a.GetConnectionId(), time.Now().UnixNano()))
 	e.SetSource("simulation/person")
 	e.SetType(event.IntentType(event.Decision, verb))
 	e.DataEncoded = data
