@@ -17,7 +17,7 @@ import (
 const unknown = string(status.Unknown)
 
 // Check holds the story against the exchange's books. All circuits of the organization
-// buyer must have been ordered here.
+// buyer must have been ordered here. It may be asked again, as after the next fact.
 func (s *Story) Check(books []sandbox.Connection, buyer string) []string {
 	before := len(s.found)
 	s.checkOrders()
@@ -27,6 +27,7 @@ func (s *Story) Check(books []sandbox.Connection, buyer string) []string {
 	}
 	s.checkTags()
 	found := slices.Clone(s.found)
+	slices.Sort(found)
 	s.found = s.found[:before]
 	return found
 }

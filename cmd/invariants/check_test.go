@@ -1,0 +1,186 @@
+package invariants_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"patchbay.io/cmd/invariants"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/sandbox"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// told is a journal in the making.
+type told struct {
+	t *testing.T
+	s *invariants.Story
+	n map[event.Entity]uint64
+}
+
+func (j *told) add(e event.Entity, name string, m proto.Message) {
+	j.t.Helper()
+	j.n[e]++
+	f := event.Fact{Entity: e, Name: name, Data: m, By: "test"}
+	ev, err := f.Event(j.n[e], noon)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	if err := j.s.Add(journal.Record{Stream: journal.Facts, Subject: f.Subject(), Event: ev}); err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+func (j *told) order(fact, leg, circuit string, edit func(*patchbayv1.Order)) {
+	j.t.Helper()
+	id := event.OrderID("test", "1")
+	l := &patchbayv1.OrderLeg{Leg: "primary", State: leg, Name: "one", ExchangeId: circuit}
+	if circuit != "" {
+		l.ConnectionId = event.ConnectionID("equinix", circuit)
+	}
+	if fact != "accepted" {
+		l.Attempt = &patchbayv1.Attempt{Number: 1, LookupKey: "one"}
+	}
+	o := &patchbayv1.Order{
+		Id: id, Fact: fact, Kind: "create", Source: "test", IntentId: "1", PayloadDigest: strings.Repeat("0", 64),
+		Account: "acme-ecx", Exchange: "equinix", Api: "ecx", Checked: true, Legs: []*patchbayv1.OrderLeg{l},
+		IntentSequence: 1, AcceptedAt: timestamppb.New(noon), At: timestamppb.New(noon),
+		Create: &patchbayv1.CreateIntent{Name: "one"},
+	}
+	if fact == "placing" || fact == "placed" {
+		o.Leg = "primary"
+	}
+	if fact == "completed" {
+		o.Outcome = "completed"
+	} else {
+		o.Wait = &patchbayv1.Wait{What: "something", On: "test"}
+	}
+	edit(o)
+	j.add(event.Entity{Noun: event.Order, ID: id}, fact, o)
+}
+
+func (j *told) step(from, to string) {
+	j.t.Helper()
+	id := event.ConnectionID("equinix", "x-1")
+	t := &patchbayv1.Transition{
+		Connection: &patchbayv1.Connection{Id: id, ExchangeId: "x-1"}, From: stateOf(from), To: stateOf(to), First: from == "",
+	}
+	j.add(event.Entity{Noun: event.Connection, ID: id}, strings.ToLower(strings.ReplaceAll(to, "/", ".")), t)
+}
+
+func stateOf(words string) *patchbayv1.State {
+	status, provider, ok := strings.Cut(words, "/")
+	if !ok {
+		return nil
+	}
+	return &patchbayv1.State{Status: status, ProviderStatus: provider}
+}
+
+const (
+	pending     = "PENDING_APPROVAL/NOT_AVAILABLE"
+	provisioned = "PROVISIONED/AVAILABLE"
+)
+
+// circuit is what the exchange's books say of the one circuit.
+func circuit() sandbox.Connection {
+	return sandbox.Connection{
+		ID: "x-1", Name: "one", Buyer: "Acme", Status: "PROVISIONED", ProviderStatus: "AVAILABLE",
+		History: []sandbox.Step{
+			{Status: "PENDING_APPROVAL", ProviderStatus: "NOT_AVAILABLE"},
+			{Status: "PROVISIONED", ProviderStatus: "AVAILABLE"},
+		},
+	}
+}
+
+func asIs(*patchbayv1.Order) {}
+
+// life tells the whole life of the one order.
+func (j *told) life() {
+	j.t.Helper()
+	j.order("accepted", "open", "", asIs)
+	j.order("placing", "placing", "", asIs)
+	j.order("placed", "placed", "x-1", asIs)
+	j.step("", pending)
+	j.step(pending, provisioned)
+	j.order("completed", "completed", "x-1", asIs)
+}
+
+// Each break of an invariant is found, and a sound story has none.
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		tell func(j *told, books *[]sandbox.Connection)
+		want string
+	}{
+		{"sound", func(j *told, _ *[]sandbox.Connection) { j.life() }, ""},
+		{"a circuit of nobody", func(j *told, b *[]sandbox.Connection) {
+			j.life()
+			other := circuit()
+			other.ID = "x-2"
+			*b = append(*b, other)
+		}, "1: circuit x-2"},
+		{"a circuit that is not there", func(j *told, b *[]sandbox.Connection) {
+			j.life()
+			*b = nil
+		}, "1: circuit x-1"},
+		{"orphans", func(j *told, _ *[]sandbox.Connection) {
+			j.order("accepted", "open", "", func(o *patchbayv1.Order) { o.Orphans = []string{"x-9"} })
+		}, "left orphans"},
+		{"waits for nothing", func(j *told, _ *[]sandbox.Connection) {
+			j.order("accepted", "open", "", func(o *patchbayv1.Order) { o.Wait = nil })
+		}, "2: order"},
+		{"a step that is not allowed", func(j *told, _ *[]sandbox.Connection) {
+			j.order("accepted", "open", "", asIs)
+			j.order("completed", "completed", "x-1", asIs)
+		}, "2: order"},
+		{"a gap in the numbers", func(j *told, _ *[]sandbox.Connection) {
+			j.n[event.Entity{Noun: event.Order, ID: event.OrderID("test", "1")}] = 1
+			j.life()
+		}, "3: fact 1 of"},
+		{"a path with a gap", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.step("PROVISIONING/NOT_AVAILABLE", provisioned)
+		}, "though it was at"},
+		{"a step that never was", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.step(provisioned, "DEPROVISIONED/NOT_AVAILABLE")
+		}, "never went to"},
+		{"never announced", func(j *told, _ *[]sandbox.Connection) { j.order("accepted", "open", "", asIs) }, "never announced"},
+		{"another end", func(j *told, b *[]sandbox.Connection) {
+			j.life()
+			(*b)[0].Status = "DEPROVISIONING"
+		}, "4: one is"},
+		{"a tag given twice", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.add(event.Entity{Noun: event.Hold, ID: event.HoldID("tag", "k")}, "taken", &patchbayv1.Hold{
+				Kind: "tag", Key: "k", Owners: []*patchbayv1.Owner{{Id: "a"}, {Id: "b"}},
+			})
+		}, "5: k has owners"},
+		{"a secret", func(j *told, _ *[]sandbox.Connection) {
+			j.order("accepted", "open", "", func(o *patchbayv1.Order) { o.Create.PurchaseOrder = "canary" })
+		}, "7: a secret"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := &told{t, invariants.NewStory("canary"), map[event.Entity]uint64{}}
+			books := []sandbox.Connection{circuit()}
+			tt.tell(j, &books)
+			found := j.s.Check(books, "Acme")
+			switch all := strings.Join(found, "\n"); {
+			case tt.want == "" && len(found) > 0:
+				t.Errorf("found in a sound story:\n%s", all)
+			case !strings.Contains(all, tt.want):
+				t.Errorf("found\n%s\nwant %q", all, tt.want)
+			}
+			if again := fmt.Sprint(j.s.Check(books, "Acme")); again != fmt.Sprint(found) {
+				t.Errorf("found %s the second time, want %s again", again, found)
+			}
+		})
+	}
+}
