@@ -18,6 +18,7 @@ func (r *reader) circuit(intent string, n int) (orderID, connection string) {
 
 // A delete waits for the seller's consent, says so, and is carried out once it is there.
 func TestDeleteWithConsent(t *testing.T) {
+	t.Parallel()
 	p := up(t, setup{})
 	ask(t, http.MethodPut, p.Sandbox+"/sandbox/delays", object{"provision": "300ms", "deprovision": "1s"})
 	r := read(t, p.NATS)
@@ -52,6 +53,7 @@ func TestDeleteWithConsent(t *testing.T) {
 
 // A seller may keep the circuit: the delete fails with his words, and the circuit works on.
 func TestDeleteRefused(t *testing.T) {
+	t.Parallel()
 	p := up(t, setup{})
 	ask(t, http.MethodPut, p.Sandbox+"/sandbox/delays", object{"provision": "300ms"})
 	r := read(t, p.NATS)
@@ -77,6 +79,7 @@ func TestDeleteRefused(t *testing.T) {
 
 // A rule of the seller's rejects a create; the buyer reads the rule's reason.
 func TestCreateRejected(t *testing.T) {
+	t.Parallel()
 	const reason = "not in this metro before June"
 	_, base := exchange(t, sandbox.Delays{})
 	p := up(t, accounts(t, base, "      - {name: no, when: 'name == \"circuit-1\"', then: reject, reason: \""+reason+"\"}\n"+approveAll))

@@ -3,7 +3,8 @@
 // kind, and where it matters a real Redis.
 //
 // Each test starts what it needs in a folder of its own, on ports that the system picks,
-// and logs the figures that it measured. Most end by holding the journal against the
+// and logs the figures that it measured. Under the race detector the program runs under it
+// too, and a race anywhere in it fails the test. Most end by holding the journal against the
 // exchange's own books; see package invariants. Where random schedules and virtual time do
 // better, package simulation does it.
 //

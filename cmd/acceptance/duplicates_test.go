@@ -48,8 +48,8 @@ func TestDuplicatesByCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 200
-	if testing.Short() {
-		n = 20
+	if testing.Short() || raced { // the race detector makes each command slow to start
+		n = 40
 	}
 	start := time.Now()
 	slots := make(chan struct{}, 50) // processes at one time
@@ -84,6 +84,7 @@ func TestDuplicatesByCommandLine(t *testing.T) {
 // The same source and id with another payload is refused by field, and the order that runs
 // does not notice.
 func TestConflictingPayload(t *testing.T) {
+	t.Parallel()
 	p := up(t, setup{})
 	ask(t, http.MethodPut, p.Sandbox+"/sandbox/delays", object{"provision": "2s"})
 	r := read(t, p.NATS)

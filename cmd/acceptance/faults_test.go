@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -222,6 +221,9 @@ func TestRedisFlushed(t *testing.T) {
 	if report.Facts < facts || report.Entities < 2*n {
 		t.Errorf("rebuild reports %+v, want the %d facts and %d entities or more", report, facts, 2*n)
 	}
+	if out, code := p.run("list", "orders", "--all", "--json"); code != 0 || strings.Count(out, `"intentId": "create-`) != n {
+		t.Errorf("list exits with %d and shows %d orders, want %d", code, strings.Count(out, `"intentId": "create-`), n)
+	}
 	kind := "redis-server"
 	if store.real == nil {
 		kind = "miniredis"
@@ -234,15 +236,14 @@ func TestRedisFlushed(t *testing.T) {
 func (r *reader) healthy(p *program) {
 	r.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		resp, err := http.Get(p.HTTP + "/healthz")
-		if err == nil {
-			_ = resp.Body.Close() // only the status counts
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
+		var h struct{ Status string }
+		answer := page(r.t, p.HTTP+"/healthz")
+		decode(r.t, answer, &h)
+		if h.Status == "ok" {
+			return
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("not well after 30s: %v", err)
+			r.t.Fatalf("not well after 30s: %s", answer)
 		}
 		r.pause(100 * time.Millisecond)
 	}

@@ -20,7 +20,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary = filepath.Join(dir, "patchbay")
-	out, err := exec.Command("go", "build", "-o", binary, "patchbay.io/cmd/patchbay").CombinedOutput()
+	args := []string{"build", "-o", binary}
+	if raced {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "patchbay.io/cmd/patchbay")...).CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "build patchbay: %v\n%s", err, out)
 		os.Exit(1)

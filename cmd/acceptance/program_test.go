@@ -123,6 +123,9 @@ func (p *program) finish() {
 		p.t.Error("the program does not stop")
 		p.kill()
 	}
+	if strings.Contains(p.log.String(), "DATA RACE") {
+		p.t.Errorf("the program has a data race:\n%s", p.log)
+	}
 	if p.t.Failed() {
 		p.t.Logf("end of the log:\n%s", p.tail())
 	}

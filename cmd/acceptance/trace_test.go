@@ -141,6 +141,7 @@ func (o *otlp) ofTrace(traceID, root string) (all []span, loose int) {
 // One intent is one trace over all services, and its secrets are in no place that anybody
 // looks at.
 func TestOneTraceAndNoSecret(t *testing.T) {
+	t.Parallel()
 	const canary, other = "canary-key-5b1f", "canary-key-9c2e"
 	const traceID, root = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	o := collect(t)

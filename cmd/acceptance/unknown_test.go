@@ -13,6 +13,7 @@ import (
 // Statuses that nobody documented are told as UNKNOWN with the exchange's own words, and the
 // order goes on when they pass.
 func TestUndocumentedStatuses(t *testing.T) {
+	t.Parallel()
 	p := up(t, setup{})
 	ask(t, http.MethodPut, p.Sandbox+"/sandbox/delays", object{"provision": "500ms", "deprovision": "500ms"})
 	r := read(t, p.NATS)

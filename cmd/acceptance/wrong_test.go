@@ -105,6 +105,7 @@ type wrongBody struct {
 // Each wrong intent is answered with all that is wrong with it, and stops none of the good
 // ones between them.
 func TestWrongIntents(t *testing.T) {
+	t.Parallel()
 	const everyTenth = 10
 	p := up(t, setup{})
 	r := read(t, p.NATS, "canary")
