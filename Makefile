@@ -10,7 +10,7 @@ REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}
 GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real cover bench golden sim lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real cover bench golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
@@ -29,6 +29,10 @@ golden:    ## rewrite golden files; read the diff before you commit it
 	go test $(GOLDEN) -update
 sim:       ## run random schedules for FOR=3m; SEED=n runs one again
 	go test ./cmd/simulation -run TestSimulation -timeout 0 -args -sim.for=$(FOR) -sim.seed=$(SEED)
+crashes:   ## crash each service at every single one of its effects
+	go test ./cmd/simulation -run TestCrashPoints -timeout 0 -args -sim.every=1
+mutants:   ## plant the bugs that the simulation must find, one at a time
+	go run ./cmd/mutants
 lint:      tools ## golangci-lint in each module, buf lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(BIN)/golangci-lint run ./...) || exit; done
 	cd examples/go && GOWORK=off go vet ./...

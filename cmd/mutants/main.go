@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -38,7 +37,6 @@ func run(ctx context.Context, limit time.Duration, only string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	survivors := 0
 	for _, m := range mutations() {
 		if !strings.Contains(m.name, only) {
@@ -52,13 +50,10 @@ func run(ctx context.Context, limit time.Duration, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		case seed == "":
 			survivors++
-			fmt.Fprintf(out, "SURVIVED\t%s\t%v\t\n", m.name, time.Since(start).Round(time.Second))
+			fmt.Printf("SURVIVED  %s  after %v\n", m.name, time.Since(start).Round(time.Second))
 		default:
-			fmt.Fprintf(out, "found\t%s\t%v\t%s\t%s\n", m.name, time.Since(start).Round(time.Second), seed, why)
+			fmt.Printf("found     %s  after %v by seed %s: %.200s\n", m.name, time.Since(start).Round(time.Second), seed, why)
 		}
-	}
-	if err := out.Flush(); err != nil {
-		return err
 	}
 	if survivors > 0 {
 		return fmt.Errorf("%d bugs were not found", survivors)
@@ -76,7 +71,7 @@ type mutation struct {
 
 var (
 	seedLine  = regexp.MustCompile(`SEED=(\d+)`)
-	firstLine = regexp.MustCompile(`_test\.go:\d+: (.*)`)
+	firstLine = regexp.MustCompile(`(?:_test\.go:\d+|panic): (.*)`)
 )
 
 // try plants the bug and runs worlds. It returns the seed that found it and what it said.
