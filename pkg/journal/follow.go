@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	ce "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay.io/pkg/event"
@@ -27,7 +28,8 @@ type From struct {
 // returns an error. Nothing is acknowledged and nothing is remembered. While NATS is away
 // it waits and goes on where it was. It returns yield's error, or nil when ctx ends.
 //
-// Facts that cannot be read are passed over with a line in the log.
+// A fact that cannot be read is handed over with the zero Event, after a line in the log,
+// so that who counts sequences knows of it. [Record.Into] fails on it.
 func (j *Journal) Follow(ctx context.Context, from From, filters []string, yield func(Record) error) error {
 	for ctx.Err() == nil && j.ctx.Err() == nil {
 		err := j.follow(ctx, &from, filters, yield)
@@ -83,16 +85,25 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		if err != nil {
 			return err
 		}
-		r, err := j.record(Facts, msg)
-		if err != nil {
-			j.cfg.Log.Warn().Err(err).Str("topic", msg.Subject()).Msg("unreadable fact")
-			continue
+		r := j.recordAnyway(Facts, msg)
+		if r.None() {
+			continue // no message of a stream
 		}
 		if err := yield(r); err != nil {
 			return yieldError{err}
 		}
 		*from = From{Seq: r.Seq + 1}
 	}
+}
+
+// recordAnyway is the record of msg, with the zero Event if that cannot be read.
+func (j *Journal) recordAnyway(stream string, msg jetstream.Msg) Record {
+	r, err := j.record(stream, msg)
+	if err != nil {
+		j.cfg.Log.Warn().Err(err).Str("topic", msg.Subject()).Msg("unreadable fact")
+		r.Event = ce.Event{}
+	}
+	return r
 }
 
 // Each hands the last fact of every entity that the filters match to yield, in no order,
@@ -119,6 +130,7 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 // Latest hands the last fact of every subject that the filters match to yield, oldest
 // first, and returns at the end of what was there at the start. An entity has a subject
 // for each state it was in; its state is the newest that comes. No filter means all facts.
+// One that cannot be read comes as from [Journal.Follow].
 func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
 	if len(filters) == 0 {
 		filters = []string{event.Root + ".>"} // the server wants one
@@ -127,7 +139,8 @@ func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Recor
 }
 
 // History hands every fact that the filters match to yield, oldest first, and returns at
-// the end of what was there at the start.
+// the end of what was there at the start. One that cannot be read comes as from
+// [Journal.Follow].
 func (j *Journal) History(ctx context.Context, filters []string, yield func(Record) error) error {
 	return j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, yield)
 }
@@ -169,10 +182,8 @@ func (j *Journal) read(ctx context.Context, stream string, policy jetstream.Deli
 		if md.Sequence.Consumer != n {
 			return fmt.Errorf("read %s: message %d came as %d", stream, n, md.Sequence.Consumer)
 		}
-		if r, err := j.record(stream, msg); err == nil {
-			if err := yield(r); err != nil {
-				return err
-			}
+		if err := yield(j.recordAnyway(stream, msg)); err != nil {
+			return err
 		}
 		if n >= info.NumPending {
 			return nil

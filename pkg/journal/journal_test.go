@@ -299,6 +299,53 @@ func TestFollowAndEach(t *testing.T) {
 	}
 }
 
+// A fact that nobody can read is passed on by its sequence, so that who waits to have
+// seen everything does not wait for ever.
+func TestUnreadableFact(t *testing.T) {
+	n := testenv.StartNATS(t)
+	j := n.Open(t, journal.Config{})
+	mustAppend(t, j, journal.Record{}, fact("a", "accepted"))
+	publishRaw(t, n.URL, "patchbay.order.accepted.b", "no event")
+
+	var got []journal.Record
+	collect := func(r journal.Record) error {
+		got = append(got, r)
+		return nil
+	}
+	filters := []string{"patchbay.order.>"}
+	stop := errors.New("enough")
+	for name, read := range map[string]func() error{
+		"Latest":  func() error { return j.Latest(t.Context(), filters, collect) },
+		"History": func() error { return j.History(t.Context(), filters, collect) },
+		"Follow": func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			err := j.Follow(ctx, journal.From{}, filters, func(r journal.Record) error {
+				if _ = collect(r); r.Pending == 0 {
+					return stop
+				}
+				return nil
+			})
+			if errors.Is(err, stop) {
+				err = nil
+			}
+			return err
+		},
+	} {
+		got = nil
+		if err := read(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(got) != 2 || got[1].Seq != 2 || got[1].Entity() != order("b") || got[1].Event.ID() != "" {
+			t.Errorf("%s gives %v; want two records, the second with the zero Event", name, got)
+			continue
+		}
+		if err := got[1].Into(new(patchbayv1.Order)); err == nil {
+			t.Errorf("%s: Into reads what cannot be read", name)
+		}
+	}
+}
+
 func TestAsk(t *testing.T) {
 	j := testenv.Journal(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -130,8 +130,8 @@ func (a *Approver) renewed(ctx context.Context, w *patchbayv1.Approval) (bool, e
 		case event.Approval:
 			asked = r.Seq
 		case event.Connection:
-			if err := r.Into(&t); err != nil {
-				return err
+			if r.Into(&t) != nil {
+				return nil // unreadable: it tells no status
 			}
 			now := t.GetConnection().GetStatus()
 			if now == string(status.Unknown) {
@@ -142,8 +142,8 @@ func (a *Approver) renewed(ctx context.Context, w *patchbayv1.Approval) (bool, e
 			}
 			stood = now
 		case event.Change:
-			if err := r.Into(&ch); err != nil {
-				return err
+			if r.Into(&ch) != nil {
+				return nil // unreadable: it tells no status
 			}
 			another := ch.GetStatus() != was.GetStatus() || ch.GetExchangeId() != was.GetExchangeId()
 			if w.GetKind() == exchange.Change && another && ch.GetStatus() == approval.Submitted {

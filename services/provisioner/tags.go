@@ -45,7 +45,7 @@ func (t *tags) load(ctx context.Context, again bool) error {
 	err := t.journal.Each(ctx, []string{event.Hold.Filter("*", "*")}, func(r journal.Record) error {
 		var h patchbayv1.Hold
 		if err := r.Into(&h); err != nil {
-			return err
+			return nil // unreadable: taking it says so
 		}
 		if h.GetKind() == hold.Tag && len(h.GetOwners()) > 0 {
 			taken[h.GetKey()] = true
