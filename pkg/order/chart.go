@@ -188,6 +188,7 @@ var approvals = Chart{
 	{"reminded", "rejected", "a person"},
 	{"reminded", "expired", "nobody decided in time"},
 	{"expired", "requested", "the request changed, or the next round"},
+	{"expired", "reminded", "it waits on, and a person was reminded"},
 	{"expired", "approved", "by rule, or a person after all"},
 	{"expired", "rejected", "by rule, or a person after all"},
 	{"approved", "requested", "the next round"},

@@ -20,6 +20,7 @@ import (
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/testenv"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -189,6 +190,13 @@ func (b *bench) handle(r journal.Record) {
 
 func (b *bench) wantFacts(want, why string) {
 	b.t.Helper()
+	from := ""
+	for _, fact := range strings.Fields(b.facts()) {
+		if !order.Approvals().Allows(from, fact) {
+			b.t.Errorf("%q to %q is no step of an approval", from, fact)
+		}
+		from = fact
+	}
 	if got := b.facts(); got != want {
 		b.t.Fatalf("facts = %q, want %q: %s", got, want, why)
 	}
