@@ -2,6 +2,7 @@ package requester
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,4 +392,17 @@ func TestNeverTwice(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWaitOfCancelled(t *testing.T) {
+	for _, state := range []string{order.Placing, order.Uncertain, order.Placed} {
+		o := &patchbayv1.Order{
+			Kind: exchange.Create, Fact: order.Cancelling, CancelledBy: "o-2", Account: "acme", Checked: true,
+			Legs: []*patchbayv1.OrderLeg{leg("primary", state, tried(1, 0))},
+		}
+		describe(o, nil, noon)
+		if w := o.GetWait(); !strings.Contains(w.GetOn()+w.GetAdvice(), "order o-2") {
+			t.Errorf("%s: waits for %v; want a word of order o-2, which cancels it", state, w)
+		}
+	}
 }

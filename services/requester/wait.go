@@ -52,13 +52,16 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 	}
 	switch {
 	case has(o, order.Placing):
-		return &patchbayv1.Wait{What: "the exchange's answer", On: at}
+		return whileCancelled(o, &patchbayv1.Wait{What: "the exchange's answer", On: at})
 	case has(o, order.Uncertain):
-		return waitOfUncertain(inState(o, order.Uncertain)[0], at)
+		return whileCancelled(o, waitOfUncertain(inState(o, order.Uncertain)[0], at))
 	case has(o, order.Open) && !o.GetChecked():
 		return &patchbayv1.Wait{What: "the exchange, to check the intent", On: at}
 	case has(o, order.Open):
 		return waitOfOpen(inState(o, order.Open)[0], at)
+	case o.GetCancelledBy() != "" && has(o, order.Placed):
+		return &patchbayv1.Wait{What: "the end of what was placed", On: "order " + o.GetCancelledBy(),
+			Advice: "that order cancels this one; until a circuit is DEPROVISIONED it bills"}
 	case o.GetKind() == exchange.Delete && has(o, order.Placed):
 		return &patchbayv1.Wait{What: "the end of the circuit", On: "the other company, then " + at,
 			Advice: "until it is DEPROVISIONED the circuit bills; a seller may have to agree"}
@@ -71,6 +74,14 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 	default:
 		return &patchbayv1.Wait{What: "its turn", On: "requester"}
 	}
+}
+
+// whileCancelled adds to w what it is waited for, if the order is cancelled.
+func whileCancelled(o *patchbayv1.Order, w *patchbayv1.Wait) *patchbayv1.Wait {
+	if by := o.GetCancelledBy(); by != "" {
+		w.Advice = "order " + by + " cancels this one: nothing more is placed, and what is found is deleted"
+	}
+	return w
 }
 
 func waitOfOpen(l *patchbayv1.OrderLeg, at string) *patchbayv1.Wait {
