@@ -10,6 +10,8 @@ package order
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -68,3 +70,20 @@ func LegStates() []string { return []string{Open, Placing, Uncertain, Placed, Co
 
 // LegEnded reports whether nothing more is to come of a leg.
 func LegEnded(state string) bool { return state == Completed || state == Failed }
+
+// SetFor returns what a change sets on a leg, nil for nothing. A name and a tag belong to
+// one circuit, so of a whole order they are the primary's.
+func SetFor(o *patchbayv1.Order, leg string) *patchbayv1.ChangeSet {
+	set := o.GetChange().GetSet()
+	if leg != "secondary" || o.GetChange().GetTarget().GetConnectionId() != "" {
+		return set
+	}
+	set = proto.CloneOf(set)
+	if set != nil {
+		set.Name, set.Tag = "", nil
+	}
+	if proto.Size(set) == 0 {
+		return nil
+	}
+	return set
+}

@@ -33,7 +33,7 @@ func adoptLegs(o, target *patchbayv1.Order) {
 	}
 	for _, l := range target.GetLegs() {
 		own := legOf(o, l.GetLeg())
-		if own == nil && o.GetKind() == exchange.Change && setFor(o, l.GetLeg()) == nil {
+		if own == nil && o.GetKind() == exchange.Change && order.SetFor(o, l.GetLeg()) == nil {
 			continue
 		}
 		if own == nil {
@@ -52,21 +52,6 @@ func aimOf(o *patchbayv1.Order) *patchbayv1.Target {
 		return o.GetChange().GetTarget()
 	}
 	return o.GetDelete().GetTarget()
-}
-
-// setFor returns what a change sets on a leg, nil for nothing. A name and a tag belong to
-// one circuit, so of an order they are the primary's.
-func setFor(o *patchbayv1.Order, leg string) *patchbayv1.ChangeSet {
-	set := o.GetChange().GetSet()
-	if leg != exchange.Secondary || aimOf(o).GetConnectionId() != "" {
-		return set
-	}
-	set = proto.CloneOf(set)
-	set.Name, set.Tag = "", nil
-	if proto.Size(set) == 0 {
-		return nil
-	}
-	return set
 }
 
 // never reports whether a leg of the target has no circuit and will get none.
@@ -121,7 +106,7 @@ func seen(o *patchbayv1.Order, l *patchbayv1.OrderLeg, c circuit) (string, *patc
 	switch {
 	case c.ended():
 		return order.Failed, &patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"}
-	case l.GetState() == order.Placed && !shown(setFor(o, l.GetLeg())):
+	case l.GetState() == order.Placed && !shown(order.SetFor(o, l.GetLeg())):
 		return order.Completed, nil // that it was taken is all that anybody will see
 	case l.GetState() == order.Open, c.change == nil, c.changeSeq <= l.GetConnectionSequence():
 		return "", nil
@@ -130,7 +115,7 @@ func seen(o *patchbayv1.Order, l *patchbayv1.OrderLeg, c circuit) (string, *patc
 	}
 	switch c.change.GetStatus() {
 	case changeCompleted:
-		if c.change.GetOrderId() == o.GetId() || shows(c.change.GetConnection(), setFor(o, l.GetLeg())) {
+		if c.change.GetOrderId() == o.GetId() || shows(c.change.GetConnection(), order.SetFor(o, l.GetLeg())) {
 			return order.Completed, nil
 		}
 	case changeRejected:

@@ -154,7 +154,7 @@ func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 }
 
 func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now time.Time) {
-	set := setFor(s.order, l.GetLeg())
+	set := order.SetFor(s.order, l.GetLeg())
 	pending := c.GetChangePending() && set.BandwidthMbps != nil && c.GetPendingBandwidthMbps() == set.GetBandwidthMbps()
 	switch {
 	case c == nil, status.Status(c.GetStatus()).Ended():

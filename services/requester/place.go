@@ -10,6 +10,7 @@ import (
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -62,7 +63,7 @@ func (r *Requester) sender(ctx context.Context, s *state, c exchange.Client, leg
 	case exchange.Delete:
 		return func(ctx context.Context) exchange.Outcome { return c.Remove(ctx, id) }, nil
 	case exchange.Change:
-		set := setFor(s.order, legs[0])
+		set := order.SetFor(s.order, legs[0])
 		return func(ctx context.Context) exchange.Outcome { return c.Alter(ctx, id, set) }, nil
 	}
 	in, err := r.secretIntent(ctx, s.order)

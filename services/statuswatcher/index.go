@@ -8,11 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -266,25 +265,11 @@ func newOrderNote(o *patchbayv1.Order, r journal.Record) *orderNote {
 		n.legs[l.GetLeg()] = l.GetExchangeId()
 		if n.kind == exchange.Change && !n.ended && l.GetConnectionId() != "" {
 			n.alters[l.GetConnectionId()] = alteration{
-				set: setFor(o, l.GetLeg()), placed: l.GetState() == "placed", after: l.GetConnectionSequence(),
+				set: order.SetFor(o, l.GetLeg()), placed: l.GetState() == "placed", after: l.GetConnectionSequence(),
 			}
 		}
 	}
 	return n
-}
-
-// setFor is what a change sets on a leg. A name and a tag belong to one circuit, so of a
-// whole order they are the primary's.
-func setFor(o *patchbayv1.Order, leg string) *patchbayv1.ChangeSet {
-	set := o.GetChange().GetSet()
-	if leg != exchange.Secondary || o.GetChange().GetTarget().GetConnectionId() != "" {
-		return set
-	}
-	set = proto.CloneOf(set)
-	if set != nil {
-		set.Name, set.Tag = "", nil
-	}
-	return set
 }
 
 func (x *index) notePlacing(key string, p placing) {
