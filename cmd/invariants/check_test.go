@@ -63,7 +63,7 @@ func (j *told) order(fact, leg, circuit string, edit func(*patchbayv1.Order)) {
 		o.Wait = &patchbayv1.Wait{What: "something", On: "test"}
 	}
 	edit(o)
-	j.add(event.Entity{Noun: event.Order, ID: id}, fact, o)
+	j.add(event.Entity{Noun: event.Order, ID: o.GetId()}, fact, o)
 }
 
 func (j *told) step(from, to string) {
@@ -163,6 +163,16 @@ func TestCheck(t *testing.T) {
 				Kind: "tag", Key: "k", Owners: []*patchbayv1.Owner{{Id: "a"}, {Id: "b"}},
 			})
 		}, "5: k has owners"},
+		{"a tag asked for twice", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.order("placing", "placing", "", func(o *patchbayv1.Order) { o.Id = "another" })
+		}, "asks for equinix//0"},
+		{"a tag held for nothing", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.add(event.Entity{Noun: event.Hold, ID: event.HoldID("tag", "k")}, "taken", &patchbayv1.Hold{
+				Kind: "tag", Key: "k", Owners: []*patchbayv1.Owner{{Id: "gone", Noun: "order", Leg: "primary"}},
+			})
+		}, "still held by order gone"},
 		{"a secret", func(j *told, _ *[]sandbox.Connection) {
 			j.order("accepted", "open", "", func(o *patchbayv1.Order) { o.Create.PurchaseOrder = "canary" })
 		}, "7: a secret"},

@@ -41,6 +41,7 @@ type Story struct {
 
 	canaries []string
 	numbers  map[event.Entity]uint64
+	asked    map[string]map[string]asking // by tag and leg
 	found    []string
 }
 
@@ -55,6 +56,7 @@ func NewStory(canaries ...string) *Story {
 		Refusals:    map[string][]*patchbayv1.Refusal{},
 		canaries:    canaries,
 		numbers:     map[event.Entity]uint64{},
+		asked:       map[string]map[string]asking{},
 	}
 }
 
@@ -71,6 +73,14 @@ func (s *Story) Add(r journal.Record) error {
 			s.violate("7: a secret stands in %s", r.Subject)
 		}
 	}
+	if err := s.keep(e, r); err != nil {
+		return err
+	}
+	s.follow(e)
+	return nil
+}
+
+func (s *Story) keep(e event.Entity, r journal.Record) error {
 	switch e.Noun {
 	case event.Order:
 		return into(s.Orders, new(patchbayv1.Order), r)
