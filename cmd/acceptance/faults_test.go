@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strings"
@@ -264,44 +263,4 @@ func (r *reader) completed(n int, ids []string) {
 		}
 		return ""
 	})
-}
-
-// The program, killed ten times while it carries out 200 intents, buys each circuit once and
-// forgets none.
-func TestKilled(t *testing.T) {
-	heavy(t)
-	const n, kills = 200, 10
-	_, base := exchange(t, sandbox.Delays{Provision: 300 * time.Millisecond})
-	s := accounts(t, base, approveAll)
-	s.data = t.TempDir()
-	p := up(t, s)
-	s.nats = strings.TrimPrefix(p.NATS, "nats://")
-	r := read(t, p.NATS)
-	start := time.Now()
-	handedIn := make(chan []string, 1)
-	go func() { handedIn <- r.publishAll(n) }()
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
-	facts := 0
-	for range kills {
-		facts += 200 + rng.IntN(80) // of some 3000
-		r.until(time.Minute, func(s *invariants.Story) string {
-			if s.Facts < facts {
-				return fmt.Sprintf("%d facts, want %d before the next kill", s.Facts, facts)
-			}
-			return ""
-		})
-		p.kill()
-		r.look(func(s *invariants.Story) { facts = max(facts, s.Facts) })
-		p = up(t, s)
-	}
-	killed := since(start)
-	ids := <-handedIn
-	r.allCompleted(2*time.Minute, ids)
-	took := since(start)
-	sent := r.exactly(base, n)
-	r.look(func(s *invariants.Story) { facts = s.Facts })
-	t.Logf("%d intents, %d times killed in %s, all completed after %s: %d circuits, %d POSTs sent, %d facts",
-		n, kills, killed, took, len(books(t, base)), sent, facts)
 }
