@@ -132,9 +132,11 @@ func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 	if err != nil {
 		return err
 	}
+	var before []news
 	if !r.None() {
-		f.t.take(r)
+		before = f.t.take(r)
 		tr.existed = true
+		tr.compare()
 	}
 	if _, err := f.j.Submit(ctx, event.IntentSubject(event.Intent, tr.kind), tr.event); err != nil {
 		return err
@@ -142,6 +144,7 @@ func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 	if s.wait && !s.json && !f.out.terminal {
 		fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)
 	}
+	f.print(before)
 	return nil
 }
 
@@ -226,8 +229,15 @@ func (t *tracker) print(out screen, waited bool) {
 		}
 		tr.printWrong(out, waited)
 	}
-	if !waited && !t.all((*tracked).known) {
-		fmt.Fprintln(out, "Not everything was answered within 2s. It is kept; is a requester running?")
+	switch {
+	case !t.all((*tracked).known):
+		fmt.Fprintln(out, "Not everything was answered. It is kept; is a requester running?")
+	case waited:
+		for _, tr := range t.orders {
+			if !tr.settled() {
+				fmt.Fprintf(out, "Still waiting; \"patchbay explain %s\" says for what.\n", tr.orderID)
+			}
+		}
 	}
 }
 

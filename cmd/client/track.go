@@ -6,8 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"patchbay.io/cmd/story"
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -26,6 +29,8 @@ type tracked struct {
 	handed
 	// existed: the order was there before the intent was handed in.
 	existed bool
+	// same: what was handed in says what the order that was there before says.
+	same    bool
 	order   *patchbayv1.Order
 	refusal *patchbayv1.Refusal
 	seq     uint64
@@ -188,7 +193,46 @@ func (t *tracker) circuitsOf(tr *tracked) []*circuit {
 func (tr *tracked) known() bool { return tr.refusal != nil || tr.order != nil }
 
 // answered: it is known whether the intent was taken.
-func (tr *tracked) answered() bool { return tr.refusal != nil || tr.order != nil && !tr.existed }
+func (tr *tracked) answered() bool {
+	return tr.refusal != nil || tr.order != nil && (!tr.existed || tr.same)
+}
+
+// compare holds what was handed in against the order that was there before. A requester
+// refuses the same conflict once, so its refusal need not come again. Of secrets an order
+// keeps no more than that they were given: whether they differ, only a requester can tell.
+func (tr *tracked) compare() {
+	was := payloadOf(tr.order)
+	now, unreadable := intent.Decode(event.Intent, tr.kind, tr.event.Data())
+	if was == nil || len(unreadable) > 0 {
+		return
+	}
+	all := []*patchbayv1.Difference{{Field: "type", Was: tr.order.GetKind(), Now: tr.kind}}
+	if tr.order.GetKind() == tr.kind {
+		all = intent.Differences(was, now)
+	}
+	differ := slices.DeleteFunc(slices.Clone(all), func(d *patchbayv1.Difference) bool { return d.GetWas() == d.GetNow() })
+	tr.same = len(all) == 0
+	if len(differ) > 0 {
+		tr.refusal = &patchbayv1.Refusal{
+			Fact: "conflicting", OrderId: tr.orderID, Source: tr.event.Source(), IntentId: tr.event.ID(), Differences: differ,
+			Message: "source and id belong to an order with other data; hand this in under another --id",
+		}
+	}
+}
+
+// payloadOf is the intent that an order holds, nil if it could not be read.
+func payloadOf(o *patchbayv1.Order) proto.Message {
+	switch {
+	case o.GetCreate() != nil:
+		return o.GetCreate()
+	case o.GetChange() != nil:
+		return o.GetChange()
+	case o.GetDelete() != nil:
+		return o.GetDelete()
+	default:
+		return nil
+	}
+}
 
 // settled: nothing more is to come of it.
 func (tr *tracked) settled() bool {
