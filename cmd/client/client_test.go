@@ -249,7 +249,7 @@ func TestSubmit(t *testing.T) {
 		{"invalid at once", `{"name":"bad"}`, nil, exitInvalid, []string{"invalid", "FIELD", "a good name", "try good"}},
 		{"invalid", `{"name":"bad","description":"2"}`, []string{"--wait"}, exitInvalid, []string{"1 violation", "a good name"}},
 		{"failed", `{"name":"doomed"}`, []string{"--wait"}, exitFailed, []string{"rejected: the other company rejected"}},
-		{"still waiting", `{"name":"slow"}`, []string{"--wait", "--timeout", "300ms"}, exitWaiting, []string{"accepted"}},
+		{"still waiting", `{"name":"slow"}`, []string{"--wait", "--timeout", "300ms"}, exitWaiting, []string{"accepted", "Still waiting", "patchbay explain"}},
 		{"taken", `{"name":"slow","description":"2"}`, nil, 0, []string{"accepted"}},
 		{"JSON", `{"name":"good","description":"2"}`, []string{"--wait", "--json"}, 0,
 			[]string{`"state": "completed"`, `"traceId": "`, `"providerStatus": "AVAILABLE"`}},
@@ -265,6 +265,42 @@ func TestSubmit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A requester refuses the same conflict once; whoever hands it in again is told all the same.
+func TestSubmitAgain(t *testing.T) {
+	h := newHouse(t)
+	id := event.OrderID(ownSource, "1")
+	h.order(&patchbayv1.Order{Id: id, Fact: "completed", Outcome: "completed", Kind: "create", Source: ownSource, IntentId: "1",
+		Create: &patchbayv1.CreateIntent{Account: "acme", Name: "good", BandwidthMbps: proto.Int32(50)}})
+	for _, tt := range []struct {
+		name, text string
+		code       int
+		want       []string
+	}{
+		{"the same", `{"name": "good", "account": "acme", "bandwidthMbps": 50}`, 0, []string{"completed"}},
+		{"other data", `{"account": "acme", "name": "good", "bandwidthMbps": 1000}`, exitInvalid,
+			[]string{"conflicting", "bandwidthMbps", "50", "1000"}},
+		{"another kind", `{"target": {"orderId": "` + id + `"}}`, exitInvalid, []string{"conflicting", "type", "create", "delete"}},
+	} {
+		for _, wait := range []string{"--wait", "--wait=false"} {
+			t.Run(tt.name+" "+wait, func(t *testing.T) {
+				start := time.Now()
+				out, code := h.run("", "intent", "submit", h.file(tt.text), "--id", "1", wait)
+				if code != tt.code {
+					t.Errorf("exit code = %d, want %d", code, tt.code)
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(out, want) {
+						t.Errorf("said %q, want %q in it", out, want)
+					}
+				}
+				if took := time.Since(start); took >= firstAnswer {
+					t.Errorf("took %s, want no waiting for an answer that is known", took)
+				}
+			})
+		}
 	}
 }
 
@@ -365,6 +401,28 @@ func TestLook(t *testing.T) {
 				t.Errorf("said %q where nobody looks, want no colours", out)
 			}
 		})
+	}
+}
+
+// A rename is no transition; what is shown has the new name all the same.
+func TestLookAfterChange(t *testing.T) {
+	h := stocked(t)
+	_, first, second := stock()
+	h.add(event.Change, first, "completed", "", &patchbayv1.Change{ConnectionId: first, Status: "COMPLETED",
+		Differences: []*patchbayv1.Difference{{Field: "name", Was: `"pair"`, Now: `"renamed"`}},
+		Connection: &patchbayv1.Connection{Id: first, Name: "renamed", BandwidthMbps: 500, BuyerAccount: "acme",
+			Status: "PENDING_APPROVAL", ProviderStatus: "NOT_AVAILABLE"}})
+	for _, args := range [][]string{{"list", "connections"}, {"list", "--json"}, {"get", first}, {"get", "renamed", "--json"}} {
+		if out, code := h.run("", args...); code != 0 || !strings.Contains(out, "renamed") || !strings.Contains(out, first) {
+			t.Errorf("%s = %d %q, want the new name", args, code, out)
+		}
+	}
+	h.connection(&patchbayv1.Connection{Id: first, Name: "later", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+	if out, _ := h.run("", "get", first); strings.Contains(out, "renamed") || !strings.Contains(out, "later") {
+		t.Errorf("after a transition it says %q, want what came last", out)
+	}
+	if out, _ := h.run("", "get", second); strings.Contains(out, "renamed") {
+		t.Errorf("the other leg says %q, want its own name", out)
 	}
 }
 

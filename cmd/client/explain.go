@@ -208,7 +208,8 @@ func getCommand() *cobra.Command {
 	var c common
 	cmd := &cobra.Command{
 		Use: "get ID", Short: "Show an order or connection as it stands", GroupID: "ask",
-		Long: "Shows the last fact of an order or connection, which is its state.\n\n" + referenceHelp,
+		Long: "Shows the last fact of an order or connection, which is its state. Of a connection, the name\n" +
+			"and bandwidth are those of the last change.\n\n" + referenceHelp,
 		Args: Usage(cobra.RangeArgs(1, 2)), ValidArgsFunction: completeIDs(&c, event.Order, event.Connection),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(j *journal.Journal) error {
@@ -221,6 +222,16 @@ func getCommand() *cobra.Command {
 					return err
 				}
 				s, _ := snapshot(r)
+				if e.Noun == event.Connection {
+					change, err := j.Last(cmd.Context(), event.Entity{Noun: event.Change, ID: e.ID})
+					if err != nil {
+						return err
+					}
+					if !change.None() {
+						of, _ := snapshot(change)
+						s = amended(s, of)
+					}
+				}
 				if c.json {
 					return printJSON(cmd.OutOrStdout(), s)
 				}

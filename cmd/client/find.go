@@ -73,15 +73,19 @@ func named(ctx context.Context, j *journal.Journal, name string) (event.Entity, 
 func search(ctx context.Context, j *journal.Journal, name string) ([]event.Entity, error) {
 	var exact, begin []event.Entity
 	name = strings.ToLower(name)
-	filters := []string{event.Order.Filter("*", "*"), event.Connection.Filter("*", "*")}
+	filters := []string{event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*")}
 	err := j.Each(ctx, filters, func(r journal.Record) error {
+		e := r.Entity()
+		if e.Noun == event.Change {
+			e.Noun = event.Connection // the circuit goes by its new name
+		}
 		for _, n := range namesOf(r) {
 			n = strings.ToLower(n)
-			if n == name && !slices.Contains(exact, r.Entity()) {
-				exact = append(exact, r.Entity())
+			if n == name && !slices.Contains(exact, e) {
+				exact = append(exact, e)
 			}
-			if strings.HasPrefix(n, name) && len(name) >= leastPrefix && !slices.Contains(begin, r.Entity()) {
-				begin = append(begin, r.Entity())
+			if strings.HasPrefix(n, name) && len(name) >= leastPrefix && !slices.Contains(begin, e) {
+				begin = append(begin, e)
 			}
 		}
 		return nil
@@ -110,6 +114,11 @@ func namesOf(r journal.Record) []string {
 			if c.GetOrderId() == "" {
 				names = append(names, c.GetName()) // else the order goes by it
 			}
+		}
+	case event.Change:
+		c := new(patchbayv1.Change)
+		if r.Into(c) == nil && slices.ContainsFunc(c.GetDifferences(), func(d *patchbayv1.Difference) bool { return d.GetField() == "name" }) {
+			names = append(names, c.GetConnection().GetName())
 		}
 	default:
 	}

@@ -88,11 +88,42 @@ func (l *list) run(cmd *cobra.Command, j *journal.Journal, nouns []string) error
 		}
 		*part.into, out.From = all, from
 	}
+	if err := amendAll(cmd.Context(), j, out.Connections); err != nil {
+		return err
+	}
 	if l.json {
 		return printJSON(cmd.OutOrStdout(), out)
 	}
 	l.print(newScreen(cmd.OutOrStdout()), out, j.Now())
 	return nil
+}
+
+// amendAll amends connections by their changes.
+func amendAll(ctx context.Context, j *journal.Journal, connections []view.Snapshot) error {
+	if len(connections) == 0 {
+		return nil
+	}
+	changes, _, err := (&list{all: true}).read(ctx, j, event.Change)
+	byID := map[string]view.Snapshot{}
+	for _, c := range changes {
+		byID[c.ID] = c
+	}
+	for i, s := range connections {
+		connections[i] = amended(s, byID[s.ID])
+	}
+	return err
+}
+
+// amended is a connection with the values that a change has given it since its last
+// transition: a new name or bandwidth is no transition, and has an entity of its own.
+func amended(s, change view.Snapshot) view.Snapshot {
+	t, c := new(patchbayv1.Transition), new(patchbayv1.Change)
+	if change.Seq < s.Seq || s.Into(t) != nil || change.Into(c) != nil || c.GetConnection() == nil {
+		return s
+	}
+	t.Connection = c.GetConnection()
+	s.Data = raw(t)
+	return s
 }
 
 // fits reports whether the status that is asked for, if any, is one of words.
