@@ -54,6 +54,14 @@ func (f *fake) Get(_ context.Context, id string) (*patchbayv1.Connection, error)
 	return proto.CloneOf(f.circuits[id]), nil
 }
 
+// show changes what the exchange shows of a circuit.
+func (f *fake) show(id, status string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.circuits[id] = proto.CloneOf(f.circuits[id])
+	f.circuits[id].Status = status
+}
+
 func (f *fake) Reject(_ context.Context, id, kind, reason string) exchange.Outcome {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -476,6 +484,25 @@ func TestReject(t *testing.T) {
 				t.Errorf("calls = %q, want %d of create x-1 full: %s", calls, tt.calls, tt.reason)
 			}
 		})
+	}
+}
+
+// A word that nobody documented may hide that the request still waits.
+func TestRejectUnclear(t *testing.T) {
+	b := newBench(t, testenv.Journal(t), rejectAll)
+	b.handle(b.announce(circuit("PENDING_APPROVAL")))
+	_, r := b.approval()
+	b.fake.show("x-1", "UNKNOWN")
+	if err := b.a.Fact(t.Context(), r); err == nil {
+		t.Error("a rejection is done though nobody can tell whether the request still waits")
+	}
+	if n := len(b.fake.calls()); n != 0 {
+		t.Errorf("%d calls while the status is unclear, want 0", n)
+	}
+	b.fake.show("x-1", "PENDING_APPROVAL")
+	b.handle(r)
+	if n := len(b.fake.calls()); n != 1 {
+		t.Errorf("%d calls, want 1", n)
 	}
 }
 

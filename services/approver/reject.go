@@ -9,14 +9,17 @@ import (
 	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
 // Pauses before the exchange is looked at again: after a call it may have taken, for what
-// it shows late; and after it refused ours, which a person has to cure.
+// it shows late; after it refused ours, which a person has to cure; and after it showed a
+// word that nobody knows.
 const (
 	lookPause    = 2 * time.Second
 	refusedPause = 10 * time.Minute
+	unclearPause = 15 * time.Second
 )
 
 // callTime is what one call to the exchange gets where the account says nothing.
@@ -24,6 +27,9 @@ const callTime = time.Minute
 
 // errPending reports that the exchange still shows what was rejected as pending.
 var errPending = errors.New("still pending at the exchange")
+
+// errUnclear reports a status by which nobody can tell whether something is pending.
+var errUnclear = errors.New("undocumented status")
 
 // carryOut tells the exchange of the rejection r. It looks first, calls at most once, and
 // looks again; it is done only when nothing is pending any more, so r is its own outbox.
@@ -82,6 +88,10 @@ func (a *Approver) pending(ctx context.Context, client exchange.Client, w *patch
 		return false, journal.Later(max(busy.After, lookPause), err)
 	case err != nil:
 		return false, fmt.Errorf("look at %s: %w", w.GetConnectionId(), err)
+	case c.GetStatus() == string(status.Unknown):
+		// It may still be asked for, under a word that nobody documented.
+		return false, journal.Later(unclearPause, fmt.Errorf("look at %s: %w: %q",
+			w.GetConnectionId(), errUnclear, c.GetNative().GetStatus()))
 	}
 	return approval.Kind(c) == w.GetKind(), nil
 }
