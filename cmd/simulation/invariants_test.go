@@ -68,7 +68,7 @@ func (w *world) unsettled(wishes []wish) []string {
 		}
 		orders[o.GetId()] = o
 		if o.GetOutcome() == "" {
-			open = append(open, fmt.Sprintf("order %s of %s: %s, waits for %s", o.GetId(), o.GetIntentId(), legs(o), protojson.Format(o.GetWait())))
+			open = append(open, fmt.Sprintf("order %s of %s: %s, waits for %s", o.GetId(), o.GetIntentId(), w.legs(o), protojson.Format(o.GetWait())))
 		}
 	}
 	for _, x := range wishes {
@@ -96,10 +96,20 @@ func (w *world) unsettled(wishes []wish) []string {
 	return open
 }
 
-func legs(o *patchbayv1.Order) string {
+// legs says where an order stands: each leg, its circuit, and the last fact about its landing.
+func (w *world) legs(o *patchbayv1.Order) string {
 	s := o.GetFact()
 	for _, l := range o.GetLegs() {
 		s += fmt.Sprintf(" %s=%s/%d", l.GetLeg(), l.GetState(), l.GetAttempt().GetNumber())
+		if c, ok := w.exchange.Connection(l.GetExchangeId()); ok {
+			s += fmt.Sprintf(" (%s %s/%s)", c.Name, c.Status, c.ProviderStatus)
+		}
+		for _, n := range []event.Noun{event.Connection, event.Approval, event.Landing} {
+			r, err := w.own.Last(w.t.Context(), event.Entity{Noun: n, ID: l.GetConnectionId()})
+			if err == nil && !r.None() {
+				s += "\n" + r.Subject + " " + string(r.Event.Data())
+			}
+		}
 	}
 	return s
 }
