@@ -32,6 +32,9 @@ const (
 	exitWaiting = 5
 )
 
+// DefaultNATS is where `patchbay up` has its NATS unless it is told otherwise.
+const DefaultNATS = "nats://127.0.0.1:4222"
+
 // connectTime is how long to try to reach NATS, and askTime how long to wait for an answer
 // that is there at once if it ever comes.
 const (
@@ -112,7 +115,7 @@ func (c *common) register(cmd *cobra.Command) *cobra.Command {
 }
 
 func (c *common) registerURL(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.natsURL, "nats-url", "nats://127.0.0.1:4222", "NATS servers, comma-separated")
+	cmd.Flags().StringVar(&c.natsURL, "nats-url", DefaultNATS, "NATS servers, comma-separated")
 }
 
 // open connects to the journal that is there.

@@ -117,6 +117,46 @@ func runAlone(t *testing.T, args ...string) (string, int) {
 	return out.String(), exitDone
 }
 
+// Whoever has the variable of the client set and asks for a NATS of its own would else get
+// a second set of services on the journal of the first.
+func TestUpWithTwoNATS(t *testing.T) {
+	t.Setenv("PATCHBAY_NATS_URL", "nats://127.0.0.1:1")
+	cmd := root()
+	cmd.SetArgs([]string{"up", "--data", t.TempDir(), "--nats-addr", "127.0.0.1:0"})
+	err := cmd.ExecuteContext(t.Context())
+	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "PATCHBAY_NATS_URL") {
+		t.Errorf("up = %v, want an error of usage that names the variable", err)
+	}
+}
+
+func TestReadyTellsWhatToDo(t *testing.T) {
+	const submit, export = "patchbay intent submit examples", "export PATCHBAY_NATS_URL=nats://127.0.0.1:5222"
+	for _, tt := range []struct {
+		name         string
+		r            ready
+		want, hidden []string
+	}{
+		{"all as it comes", ready{NATS: "nats://127.0.0.1:4222", Sandbox: "http://127.0.0.1:8090"}, []string{submit, "patchbay watch"}, []string{"export"}},
+		{"another port", ready{NATS: "nats://127.0.0.1:5222", Sandbox: "http://127.0.0.1:8090"}, []string{export, submit}, nil},
+		{"accounts of one's own", ready{NATS: "nats://127.0.0.1:4222"}, []string{"patchbay watch"}, []string{submit}},
+	} {
+		var out strings.Builder
+		if err := tt.r.print(&out, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: said\n%s\nwant %q in it", tt.name, out.String(), want)
+			}
+		}
+		for _, hidden := range tt.hidden {
+			if strings.Contains(out.String(), hidden) {
+				t.Errorf("%s: said\n%s\nwant no %q in it", tt.name, out.String(), hidden)
+			}
+		}
+	}
+}
+
 // step is a command line, and what is to come of it.
 type step struct {
 	name string

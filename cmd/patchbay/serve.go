@@ -74,7 +74,7 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 func serviceCommands() []*cobra.Command {
 	var all []*cobra.Command
 	for _, s := range theServices() {
-		set := settings{natsURL: "nats://127.0.0.1:4222", redisURL: "redis://127.0.0.1:6379"}
+		set := settings{natsURL: client.DefaultNATS, redisURL: "redis://127.0.0.1:6379"}
 		cmd := &cobra.Command{
 			Use: s.name, Short: s.short, GroupID: "run", Args: client.Usage(cobra.NoArgs),
 			RunE: func(cmd *cobra.Command, _ []string) error { return runService(cmd.Context(), &set, s) },

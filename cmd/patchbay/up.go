@@ -51,7 +51,12 @@ func upCommand() *cobra.Command {
 		Use: "up", Short: "Run everything in this process", GroupID: "run", Args: client.Usage(cobra.NoArgs),
 		Long: "Runs NATS with JetStream, Redis, a sandbox exchange and all services in this process.\n" +
 			"--nats-url, --redis-url and --accounts replace what is embedded.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if u.natsURL != "" && cmd.Flags().Changed("nats-addr") {
+				return coded(exitUsage, "--nats-addr is for a NATS of its own, and --nats-url (PATCHBAY_NATS_URL) names another: give one of them")
+			}
+			return u.run(cmd.Context(), cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	u.register(f, "127.0.0.1:8080")
@@ -89,6 +94,9 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	cfg, line, err := u.embed(&stop, data)
 	if err != nil {
 		return err
+	}
+	if u.natsURL != "" {
+		log.Info().Str("nats", line.NATS).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
 	}
 	if u.relaxed && u.natsURL == "" {
 		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
@@ -215,8 +223,16 @@ func (r ready) print(w io.Writer, asJSON bool) error {
 		_, err = fmt.Fprintf(w, "  sandbox   %s/sandbox/inventory\n", r.Sandbox)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(w, "  data      %s\n\nIn another terminal:\n\n"+
-			"  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait\n  patchbay watch\n\n", r.Data)
+		_, err = fmt.Fprintf(w, "  data      %s\n\nIn another terminal:\n\n", r.Data)
+	}
+	if err == nil && r.NATS != client.DefaultNATS {
+		_, err = fmt.Fprintf(w, "  export PATCHBAY_NATS_URL=%s\n", r.NATS)
+	}
+	if err == nil && r.Sandbox != "" { // the examples are about its ports
+		_, err = fmt.Fprintln(w, "  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait")
+	}
+	if err == nil {
+		_, err = fmt.Fprint(w, "  patchbay watch\n\n")
 	}
 	return err
 }
