@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,14 +119,20 @@ func whichDead(ctx context.Context, j *journal.Journal, args []string) ([]uint64
 		}
 		sequences = append(sequences, seq)
 	}
-	if len(args) > 0 {
-		return sequences, nil
-	}
 	all, err := j.Dead(ctx)
+	var dead []uint64
 	for _, d := range all {
-		sequences = append(sequences, d.Seq)
+		dead = append(dead, d.Seq)
 	}
-	return sequences, err
+	if err != nil || len(args) == 0 {
+		return dead, err
+	}
+	for _, seq := range sequences {
+		if !slices.Contains(dead, seq) {
+			return nil, fmt.Errorf("there is no dead letter %d; \"patchbay deadletters list\" shows what there is", seq)
+		}
+	}
+	return sequences, nil
 }
 
 func rebuildCommand() *cobra.Command {

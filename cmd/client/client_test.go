@@ -198,6 +198,10 @@ func TestUsage(t *testing.T) {
 			}
 		})
 	}
+	huge := `{"name":"` + strings.Repeat("x", mostBytes) + `"}`
+	if out, code := run(t, huge, "intent", "check", "-"); code != exitInvalid || !strings.Contains(out, "at most 65536") {
+		t.Errorf("a huge intent = %d %q, want 3 and the limit", code, out)
+	}
 	if out, _ := run(t, "", "intent", "sumbit"); !strings.Contains(out, "did you mean submit?") {
 		t.Errorf("a misspelt command says %q, want what was meant", out)
 	}
@@ -382,7 +386,9 @@ func TestLook(t *testing.T) {
 		{"explain", []string{"explain", order}, 0, []string{"order waits for approval", "seller", "circuit", "does not bill", "PENDING_APPROVAL"}, ""},
 		{"explain a circuit", []string{"explain", "ECX-2", "--json"}, 0, []string{`"noun": "connection"`, `"what": "placed"`}, ""},
 		{"approvals", []string{"approvals"}, 0, []string{first, "pair", "50 Mbit/s"}, ""},
+		{"by a word nobody knows", []string{"list", "--status", "bogus"}, 0, []string{"Nothing", `"bogus"`}, ""},
 		{"dead letters", []string{"deadletters", "list", "--json"}, 0, []string{"[]"}, ""},
+		{"no dead letter", []string{"deadletters", "retry", "5"}, exitError, []string{"there is no dead letter 5"}, "sent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, code := h.run("", tt.args...)

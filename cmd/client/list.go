@@ -214,7 +214,10 @@ func (l *list) print(out screen, all listed, now time.Time) {
 	}
 	if len(all.Orders)+len(all.Connections) == 0 {
 		hint := "."
-		if !l.all && l.status == "" {
+		switch {
+		case l.status != "" && !l.fits(stateWords()):
+			hint = fmt.Sprintf("; and %q is no status or order fact that is documented.", l.status)
+		case !l.all && l.status == "":
 			hint = "; --all shows what has ended."
 		}
 		fmt.Fprintln(out, "Nothing"+hint)

@@ -21,6 +21,10 @@ import (
 // ownSource is the source of intents that name none.
 const ownSource = "patchbay/cli"
 
+// mostBytes of a file are read. It is far more than an intent may have, and less than
+// NATS takes.
+const mostBytes = 512 << 10
+
 // identity overrides what files say, or do not say, of their events.
 type identity struct{ id, source, kind string }
 
@@ -60,10 +64,19 @@ func readFiles(in io.Reader, files []string, as identity) ([]handed, error) {
 }
 
 func readFile(in io.Reader, name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(in)
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		in = f
 	}
-	return os.ReadFile(name)
+	data, err := io.ReadAll(io.LimitReader(in, mostBytes+1))
+	if len(data) > mostBytes {
+		err = Fail(exitInvalid, "%s: more than %d bytes; the data of an intent has at most %d", name, mostBytes, intent.MaxSize)
+	}
+	return data, err
 }
 
 // read makes an event of a CloudEvent in structured JSON, or of bare data. What is missing

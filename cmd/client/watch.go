@@ -54,6 +54,12 @@ func (w *watch) run(cmd *cobra.Command, j *journal.Journal) error {
 		}
 		from = journal.From{Since: at}
 	}
+	for _, word := range w.status {
+		status, _, _ := strings.Cut(word, "/")
+		if !slices.ContainsFunc(stateWords(), func(known string) bool { return strings.EqualFold(known, status) }) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "patchbay: %q is no status or order fact that is documented; watching for it all the same\n", word)
+		}
+	}
 	out := newScreen(cmd.OutOrStdout())
 	return j.Follow(cmd.Context(), from, filters(w.status), func(r journal.Record) error {
 		if w.json {

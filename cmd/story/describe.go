@@ -131,7 +131,7 @@ func Failure(f *patchbayv1.Failure) string {
 	if f.GetProperty() != "" {
 		text += " about " + f.GetProperty()
 	}
-	if f.GetHolder() != "" {
+	if f.GetHolder() != "" && !strings.Contains(text, f.GetHolder()) {
 		text += ", held by " + f.GetHolder()
 	}
 	return text
