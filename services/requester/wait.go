@@ -64,7 +64,7 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 			Advice: "that order cancels this one; until a circuit is DEPROVISIONED it bills"}
 	case o.GetKind() == exchange.Delete && has(o, order.Placed):
 		return &patchbayv1.Wait{What: "the end of the circuit", On: "the other company, then " + at,
-			Advice: "until it is DEPROVISIONED the circuit bills; a seller may have to agree"}
+			Advice: "where the seller has to agree, the circuit bills until then"}
 	case o.GetKind() == exchange.Change && has(o, order.Placed):
 		return &patchbayv1.Wait{What: "the change", On: "the other company, then " + at}
 	case has(o, order.Placed):
