@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"patchbay.io/cmd/invariants"
-	"patchbay.io/pkg/event"
-	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/sandbox"
 )
 
@@ -89,7 +87,6 @@ func (r *reader) mixture(n int) (kept, others []string, circuits int) {
 			kept, circuits = append(kept, id), circuits+legs
 		}
 		if i >= 5 && deleted(i-5) {
-			r.exists(event.OrderID(source, fmt.Sprintf("create-%d", i-5))) // a delete of what is unknown is wrong
 			others = append(others, r.publish("delete", fmt.Sprintf("delete-%d", i), remove(fmt.Sprintf("create-%d", i-5))))
 		}
 		if i%4 == 1 {
@@ -98,18 +95,6 @@ func (r *reader) mixture(n int) (kept, others []string, circuits int) {
 		}
 	}
 	return kept, others, circuits
-}
-
-// exists waits until there is an order.
-func (r *reader) exists(id string) {
-	for deadline := time.Now().Add(50 * time.Second); time.Now().Before(deadline); r.pause(10 * time.Millisecond) {
-		var o *patchbayv1.Order
-		r.look(func(s *invariants.Story) { o = s.Order(id) })
-		if o != nil {
-			return
-		}
-	}
-	r.t.Errorf("order %s does not exist", id)
 }
 
 // The same with pairs, changes, and deletes that overtake what they delete, at an exchange

@@ -145,6 +145,12 @@ func (j *Journal) History(ctx context.Context, filters []string, yield func(Reco
 	return j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, yield)
 }
 
+// EachIntent hands every intent on a subject that upstream has published and that is still
+// kept to yield, oldest first, handled or not. It returns yield's error.
+func (j *Journal) EachIntent(ctx context.Context, subject string, yield func(Record) error) error {
+	return j.read(ctx, Intents, jetstream.DeliverAllPolicy, []string{subject}, yield)
+}
+
 // read goes once through what a stream has. A gap, as after a lost connection, is an error.
 func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, yield func(Record) error) error {
 	cons, err := j.streams[stream].CreateConsumer(ctx, jetstream.ConsumerConfig{

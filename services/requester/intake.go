@@ -28,6 +28,9 @@ const (
 	// tries is how often a change or delete is read before its target counts as unknown: a
 	// create that was sent right before it may not be an order yet.
 	tries = 5
+	// patience is how often it is read while that create stands in INTENTS unhandled, as
+	// after a crash; about five minutes.
+	patience = 300
 )
 
 var errNotYet = errors.New("the target is not known yet")
@@ -131,8 +134,10 @@ func (r *Requester) draft(ctx context.Context, a *asked) (*patchbayv1.Order, err
 		return nil, err
 	}
 	unknown := a.kind != exchange.Create && len(a.violations) == 0 && len(violations) > 0
-	if unknown && a.rec.Delivered < tries {
-		return nil, journal.Later(500*time.Millisecond, errNotYet)
+	if unknown {
+		if err := r.overtaken(ctx, a); err != nil {
+			return nil, err
+		}
 	}
 	o.Fact = order.Accepted
 	if o.Violations = violations; len(violations) > 0 {
@@ -140,6 +145,30 @@ func (r *Requester) draft(ctx context.Context, a *asked) (*patchbayv1.Order, err
 	}
 	describe(o, nil, now.AsTime())
 	return o, nil
+}
+
+// overtaken asks to wait if the target of a change or delete may still become known: for
+// some seconds in any case, and for minutes while its create stands in INTENTS.
+func (r *Requester) overtaken(ctx context.Context, a *asked) error {
+	if a.rec.Delivered < tries {
+		return journal.Later(500*time.Millisecond, errNotYet)
+	}
+	var target *patchbayv1.Target
+	switch m := a.message.(type) {
+	case *patchbayv1.ChangeIntent:
+		target = m.GetTarget()
+	case *patchbayv1.DeleteIntent:
+		target = m.GetTarget()
+	}
+	id := targetOrder(target)
+	if id == "" || a.rec.Delivered >= patience {
+		return nil
+	}
+	waits, err := r.onItsWay(ctx, id)
+	if err == nil && waits {
+		err = journal.Later(time.Second, errNotYet)
+	}
+	return err
 }
 
 // examine puts the intent into the order and returns all that is wrong with it.

@@ -2,6 +2,7 @@ package requester
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -124,9 +126,9 @@ func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.
 	if t.GetConnectionId() != "" {
 		return r.aimAtConnection(ctx, o, t.GetConnectionId())
 	}
-	id, field, value := t.GetOrderId(), "target.orderId", t.GetOrderId()
-	if id == "" {
-		id, field, value = event.OrderID(t.GetSource(), t.GetId()), "target.id", t.GetId()
+	id, field, value := targetOrder(t), "target.orderId", t.GetOrderId()
+	if value == "" {
+		field, value = "target.id", t.GetId()
 	}
 	target, _, err := r.lastOrder(ctx, id)
 	switch {
@@ -141,6 +143,32 @@ func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.
 	o.Account, o.Exchange, o.Api = target.GetAccount(), target.GetExchange(), target.GetApi()
 	adoptLegs(o, target)
 	return nil, nil
+}
+
+// targetOrder is the id of the order that a change or delete names, if it names one.
+func targetOrder(t *patchbayv1.Target) string {
+	if t.GetSource() != "" {
+		return event.OrderID(t.GetSource(), t.GetId())
+	}
+	return t.GetOrderId()
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// onItsWay reports whether upstream has published the create of an order that does not
+// exist yet. A change or delete may overtake it, and is not to be refused for that.
+func (r *Requester) onItsWay(ctx context.Context, orderID string) (bool, error) {
+	err := r.rt.Journal.EachIntent(ctx, event.IntentSubject(event.Intent, exchange.Create), func(rec journal.Record) error {
+		if event.OrderID(rec.Event.Source(), rec.Event.ID()) == orderID {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // aimAtUnseen finds a circuit that was ordered here and that nobody has seen yet. It
