@@ -124,7 +124,8 @@ func TestUpWithTwoNATS(t *testing.T) {
 	cmd := root()
 	cmd.SetArgs([]string{"up", "--data", t.TempDir(), "--nats-addr", "127.0.0.1:0"})
 	err := cmd.ExecuteContext(t.Context())
-	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "PATCHBAY_NATS_URL") {
+	var own interface{ ExitCode() int }
+	if !errors.As(err, &own) || own.ExitCode() != exitUsage || !strings.Contains(err.Error(), "PATCHBAY_NATS_URL") {
 		t.Errorf("up = %v, want an error of usage that names the variable", err)
 	}
 }
@@ -174,6 +175,27 @@ func (s step) expect(t *testing.T, r ready) {
 	for _, w := range s.want {
 		if !strings.Contains(out, w) {
 			t.Errorf("%s: said\n%s\nwant %q in it", s.name, out, w)
+		}
+	}
+}
+
+// Each example of a create can be handed in as it is.
+func TestExamplesAreRight(t *testing.T) {
+	r := startUp(t)
+	files, err := filepath.Glob("../../examples/ecx/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d examples, %v", len(files), err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f, ".request.json") || strings.Contains(string(data), `"target"`) {
+			continue // what the exchange takes, or about what is not here
+		}
+		if out, code := patchbay(t, r, "intent", "check", f); code != exitDone {
+			t.Errorf("%s: exit code = %d, want 0; said\n%s", f, code, out)
 		}
 	}
 }
