@@ -162,6 +162,10 @@ func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 	case shown(set) && shows(c, set):
 		l.State = order.Completed
 	case l.GetState() == order.Placed:
+		if ended := !c.GetChangePending() && c.GetPendingBandwidthMbps() == 0; ended && !now.Before(s.calm(l)) {
+			fail(l, &patchbayv1.Failure{Reason: rejected, ExchangeMessage: c.GetRejectComment(),
+				Message: "the circuit stands as before, and no change of it is under way; the other company did not agree"})
+		}
 	case pending:
 		l.State = order.Placed
 	default:
