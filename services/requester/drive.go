@@ -24,6 +24,8 @@ const (
 	timerSlack = 500 * time.Millisecond
 	// bookkeeping is the time to write down what became of a call.
 	bookkeeping = 40 * time.Second
+	// settleTries is how often the journal is asked again in between.
+	settleTries = 3
 	// lookTime is the time allowed to a look at the exchange.
 	lookTime = 20 * time.Second
 	// purpose names the one timer of an order.
@@ -107,7 +109,7 @@ func (r *Requester) do(ctx context.Context, h *handling, st step) (more bool, er
 	case doAppend:
 		return true, r.append(ctx, h, st.next)
 	case doWait:
-		return false, r.wait(ctx, h, st.until)
+		return r.wait(ctx, h, st.until)
 	default:
 		return false, r.close(ctx, h)
 	}
@@ -122,15 +124,22 @@ func (r *Requester) append(ctx context.Context, h *handling, next *patchbayv1.Or
 	return err
 }
 
-// wait frees what is not needed any more and sets the timer.
-func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) error {
+// wait frees what is not needed any more and sets the timer. If the order has gone on
+// meanwhile, this may have replaced the timer of who saw that by a later one; then it
+// reports that there is more to do, and what follows sets the timer that is due.
+func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (more bool, err error) {
 	if err := r.release(ctx, h); err != nil {
-		return err
+		return false, err
 	}
 	if until.IsZero() {
 		until = r.rt.Journal.Now().Add(backstop)
 	}
-	return r.rt.Journal.Arm(ctx, orderEntity(h.s.order.GetId()), purpose, until)
+	e := orderEntity(h.s.order.GetId())
+	if err := r.rt.Journal.Arm(ctx, e, purpose, until); err != nil {
+		return false, err
+	}
+	last, err := r.rt.Journal.Last(ctx, e)
+	return last.Seq != h.rec.Seq, err
 }
 
 // close tidies up after an order that has ended: holds, and the intent with its secrets.
