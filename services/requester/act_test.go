@@ -1,15 +1,21 @@
 package requester_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/exchangetest"
+	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -238,6 +244,82 @@ func TestChangeRejected(t *testing.T) {
 			t.Errorf("failure %v, want rejected with the comment", o.GetFailure())
 		}
 	})
+}
+
+// A change that was taken and left no trace, as one that a seller rejects before anybody
+// looks, does not wait for ever.
+func TestChangeVanishes(t *testing.T) {
+	fake := &exchangetest.Fake{Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Done}))}
+	bubble(t, fake, func(w *world) {
+		created := standing(w)
+		conn := event.ConnectionID("equinix", ids(created)[0])
+		id := w.submit("change", "2", `{"target":{"connectionId":"`+conn+`"},"set":{"bandwidthMbps":100}}`)
+		placed := w.fact(id, order.Placed)
+		o := w.ended(id)
+		if o.GetFailure().GetReason() != "rejected" {
+			t.Errorf("outcome %q, %v; want failed, rejected", o.GetOutcome(), o.GetFailure())
+		}
+		if d := o.GetAt().AsTime().Sub(placed.GetAt().AsTime()); d < account.DefaultQuiet {
+			t.Errorf("given up after %v, within the exchange's quiet time", d)
+		}
+	})
+}
+
+// A delete does not wait until creates that hang have ended.
+func TestDeleteOvertakesCreates(t *testing.T) {
+	hang := func(call string, n int) exchangetest.Fault {
+		if call == "Place" && n > 1 {
+			time.Sleep(50 * time.Second)
+		}
+		return exchangetest.Fault{}
+	}
+	bubble(t, &exchangetest.Fake{Fault: hang}, func(w *world) {
+		standing(w)
+		for i := range 100 {
+			w.submit("create", fmt.Sprint("hangs-", i), single(fmt.Sprint("hangs-", i), 1000+i))
+		}
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		w.until(w.submit("delete", "2", `{"target":{"source":"test","id":"1"}}`), "both legs placed", bothPlaced)
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("the delete was placed after %v, want at once", d)
+		}
+	})
+}
+
+// Whoever arms a timer upon what he read before the order went on does not leave it at that.
+func TestLateTimer(t *testing.T) {
+	busy := answers(exchange.Outcome{Class: exchange.Busy, After: 10 * time.Hour, Answer: "429"})
+	bubble(t, &exchangetest.Fake{Fault: onPlace(busy)}, func(w *world) {
+		w.stop()
+		var done atomic.Bool // a lock would stop the bubble's clock
+		id := event.OrderID("test", "1")
+		w.run(func(_ *journal.Journal, point string) {
+			last, err := w.j.Last(context.Background(), orderEntity(id))
+			o := new(patchbayv1.Order)
+			if err == nil && strings.HasPrefix(point, "arm.before") && last.Into(o) == nil && o.GetWait().GetUntil() != nil && done.CompareAndSwap(false, true) {
+				w.sooner(last, o)
+			}
+		})
+		w.submit("create", "1", single("one", 100))
+		began := time.Now()
+		w.fact(id, order.Placed)
+		if d := time.Since(began); d > 10*time.Minute {
+			t.Errorf("placed after %v; want as soon as it was due", d)
+		}
+	})
+}
+
+// sooner lets an order wait no longer than a minute, and waits until that has been handled.
+func (w *world) sooner(last journal.Record, o *patchbayv1.Order) {
+	o.Wait.Until = timestamppb.New(time.Now().Add(time.Minute))
+	_, err := w.j.Append(context.Background(), last, event.Fact{
+		Entity: orderEntity(o.GetId()), Name: o.GetFact(), Data: o, By: "test", Order: o.GetId(),
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	time.Sleep(5 * time.Second)
 }
 
 // A delete names what is known here, or is invalid.

@@ -28,6 +28,11 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 	if in == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
+	leave, err := r.slots.enter(h.s.order)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	checked, err := c.Check(ctx, in)

@@ -39,6 +39,11 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 	if send == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
+	leave, err := r.slots.enter(h.s.order)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	calling, stop := context.WithDeadline(ctx, time.Now().Add(h.s.within))
 	defer stop()
 	due := r.rt.Journal.Now().Add(h.s.within + timerSlack)
@@ -75,12 +80,17 @@ func (r *Requester) sender(ctx context.Context, s *state, c exchange.Client, leg
 }
 
 // settle writes down what became of a call. It goes on when the handler is told to stop:
-// the call was made.
+// the call was made, so what came of it is not given up while the journal is away.
 func (r *Requester) settle(ctx context.Context, h *handling, c call) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 	defer cancel()
-	for {
+	for failures := 0; ; {
 		s, rec, err := r.read(ctx, h.s.order.GetId())
+		if err != nil && failures < settleTries {
+			failures++
+			time.Sleep(time.Second) // a new leader of the journal is there in a few
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -104,6 +114,11 @@ func (r *Requester) look(ctx context.Context, h *handling, legs []string) error 
 	if err != nil {
 		return err
 	}
+	leave, err := r.slots.enter(h.s.order)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var next *patchbayv1.Order

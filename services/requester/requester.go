@@ -54,6 +54,7 @@ type Requester struct {
 	holds hold.Ledger
 	ports ports
 	index *index
+	slots *slots
 }
 
 // New returns a requester that stands on rt.
@@ -63,6 +64,7 @@ func New(rt service.Runtime) *Requester {
 		holds: hold.Ledger{Journal: rt.Journal, By: name},
 		ports: ports{all: map[string]knownPorts{}},
 		index: newIndex(),
+		slots: newSlots(),
 	}
 }
 

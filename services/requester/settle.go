@@ -137,12 +137,16 @@ func failureOf(out exchange.Outcome) *patchbayv1.Failure {
 	}
 }
 
+// longestPause is the longest time between two attempts that did nothing. Each writes two
+// facts, so over a weekend without an exchange a short one would fill the journal.
+const longestPause = 5 * time.Minute
+
 // pauseAfter is when to try again after a call that did nothing, zero if it did something
 // or may have.
 func pauseAfter(c call, now time.Time) time.Time {
 	switch c.out.Class {
 	case exchange.Busy, exchange.NotSent, exchange.Moving:
-		pause := min(time.Second<<min(max(c.number, 1)-1, 6), time.Minute)
+		pause := min(time.Second<<min(max(c.number, 1)-1, 10), longestPause)
 		return now.Add(max(pause, c.out.After))
 	default:
 		return time.Time{}
