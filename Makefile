@@ -4,6 +4,7 @@ BIN     := $(CURDIR)/.bin
 WITHBIN := PATH="$(BIN):$$PATH"
 FOR     ?= 3m
 SEED    ?= 0
+RACE    := $(shell command -v $$(go env CC) >/dev/null 2>&1 && echo -race)
 
 # Packages whose tests run real servers, and packages whose tests keep golden files.
 REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' work | awk '/pkg\/testenv/ {print $$1}')
@@ -15,11 +16,11 @@ help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
 	go build work
-test:      ## run every test, with the race detector; needs nothing but Go
-	go test -race -shuffle=on work
+test:      ## run every test, with the race detector where there is a C compiler; needs nothing but Go
+	go test $(RACE) -shuffle=on -timeout 20m work
 test-real: ## run the tests of the wires on the Redis at PATCHBAY_TEST_REDIS and on three NATS servers
 	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT, a server with 4000 databases; they are emptied' >&2; exit 2; }
-	PATCHBAY_TEST_NATS=cluster go test -race -count=1 -p 1 $(REAL)
+	PATCHBAY_TEST_NATS=cluster go test $(RACE) -count=1 -p 1 -timeout 20m $(REAL)
 cover:     ## say how much of pkg and services all tests together reach
 	go test -coverpkg=patchbay.io/pkg/...,patchbay.io/services/... -coverprofile=cover.out work
 	@go tool cover -func=cover.out | tail -n 1
