@@ -79,6 +79,21 @@ func Differences(kind string, was, now *patchbayv1.Connection) []*patchbayv1.Dif
 	return intent.Differences(subject(was, kind), subject(now, kind))
 }
 
+// Contradicts reports whether a circuit as the exchange shows it now is another than the
+// one decided upon, in speed or profile. What one of the two does not tell is no
+// contradiction, since buyer and seller are not shown the same.
+func Contradicts(decided, shown *patchbayv1.Connection) bool {
+	for _, of := range []func(*patchbayv1.Connection) int32{
+		(*patchbayv1.Connection).GetBandwidthMbps, (*patchbayv1.Connection).GetPendingBandwidthMbps,
+	} {
+		if was, is := of(decided), of(shown); was != 0 && is != 0 && was != is {
+			return true
+		}
+	}
+	was, is := decided.GetZSide().GetProfileId(), shown.GetZSide().GetProfileId()
+	return was != "" && is != "" && was != is
+}
+
 // subject returns what of c is decided upon.
 func subject(c *patchbayv1.Connection, kind string) *patchbayv1.Connection {
 	z := side(c.GetZSide())

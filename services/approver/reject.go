@@ -28,6 +28,10 @@ const callTime = time.Minute
 // errPending reports that the exchange still shows what was rejected as pending.
 var errPending = errors.New("still pending at the exchange")
 
+// errChanged reports that the request at the exchange is not the one that was rejected. A
+// transition or change will say so, and then it is asked about anew.
+var errChanged = errors.New("the exchange shows another request than the one rejected")
+
 // errUnclear reports a status by which nobody can tell whether something is pending.
 var errUnclear = errors.New("undocumented status")
 
@@ -92,6 +96,9 @@ func (a *Approver) pending(ctx context.Context, client exchange.Client, w *patch
 		// It may still be asked for, under a word that nobody documented.
 		return false, journal.Later(unclearPause, fmt.Errorf("look at %s: %w: %q",
 			w.GetConnectionId(), errUnclear, c.GetNative().GetStatus()))
+	}
+	if approval.Kind(c) == w.GetKind() && approval.Contradicts(w.GetConnection(), c) {
+		return false, journal.Later(lookPause, errChanged)
 	}
 	return approval.Kind(c) == w.GetKind(), nil
 }

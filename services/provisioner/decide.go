@@ -42,9 +42,9 @@ const (
 	await deed = "await"
 	// choose a port and a tag, and reserve them.
 	choose deed = "choose"
-	// take the hold of what is reserved, then accept.
+	// take the hold of where it is to land, unless it is held already, then accept.
 	take deed = "take"
-	// accept at the exchange, after a look.
+	// accept a change or delete at the exchange, after a look.
 	accept deed = "accept"
 	// look at the exchange at what became of the landing without us.
 	look deed = "look"
@@ -125,6 +125,8 @@ func proceed(s state, now time.Time) deed {
 		return await
 	case l.GetKind() == exchange.Create && l.GetPortId() == "":
 		return choose
+	case l.GetKind() == exchange.Create:
+		return take // it may have been given back right before a crash
 	}
 	return accept
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/hold"
@@ -16,6 +17,10 @@ import (
 
 // errStale reports that the exchange shows less than the journal knows. It shows it soon.
 var errStale = errors.New("the exchange does not show the request")
+
+// errChanged reports that the request at the exchange is not the one that was approved. A
+// transition or change will say so, and then it is asked about anew.
+var errChanged = errors.New("the exchange shows another request than the one approved")
 
 // choose looks whether the request is still there, and reserves a port and a tag for it.
 func (p *Provisioner) choose(ctx context.Context, e *entry) (bool, error) {
@@ -130,6 +135,9 @@ func (p *Provisioner) accept(ctx context.Context, e *entry) (bool, error) {
 	}
 	if at := progressOf(l.GetKind(), c); at != pending && at != maybe {
 		return p.settle(ctx, e, l, sighting{c, at})
+	}
+	if approval.Contradicts(e.sight.Connection, c) {
+		return false, errChanged
 	}
 	l = toAccept(l, p.within(e), p.rt.Journal.Now())
 	l.ApprovalDigest = e.approval.GetDigest()

@@ -416,6 +416,60 @@ func TestNotApproved(t *testing.T) {
 }
 
 // Somebody accepts in the portal what we have reserved a place for.
+// What the buyer changes after the approval, and before anybody has told, is not accepted.
+func TestChangedAtTheExchange(t *testing.T) {
+	b := newBench(t, testenv.Journal(t))
+	r := b.approve(circuit("x-1", "PENDING_APPROVAL"))
+	b.fake.mu.Lock()
+	b.fake.circuits["x-1"].BandwidthMbps = 10_000
+	b.fake.mu.Unlock()
+	if err := b.p.Handle(t.Context(), r); err == nil {
+		t.Error("handled; want it again, once the watcher has seen the change")
+	}
+	if got := b.fake.calls(); len(got) != 0 {
+		t.Fatalf("calls = %q, want none: 50 Mbit/s were approved", got)
+	}
+	c := circuit("x-1", "PENDING_APPROVAL")
+	c.BandwidthMbps = 10_000
+	b.announce(c)
+	b.handle(r)
+	if got := b.fake.calls(); len(got) != 0 {
+		t.Fatalf("calls = %q, want none: it is not approved", got)
+	}
+	b.handle(b.approve(c))
+	b.wantFacts("x-1", "reserved accepting accepted", "approved again")
+}
+
+// A crash between giving a taken tag back and the next choice does not leave a landing on
+// a tag that it does not hold.
+func TestGivenBackBeforeCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, testenv.Journal(t))
+		b.fake.script = func(call int) (bool, exchange.Outcome) {
+			return call > 1, exchange.Outcome{Class: exchange.Unknown}
+		}
+		r := b.approve(circuit("x-1", "PENDING_APPROVAL"))
+		b.handle(r)
+		b.wantFacts("x-1", "reserved accepting", "the answer was lost")
+		ledger := hold.Ledger{Journal: b.j, By: "test"}
+		mine := hold.Want{Kind: hold.Tag, Key: hold.TagKey("equinix", "d1", 100),
+			Owner: &patchbayv1.Owner{Id: event.ConnectionID("equinix", "x-1"), Noun: "connection"}}
+		theirs := mine
+		theirs.Owner = &patchbayv1.Owner{Id: "order-9", Noun: "order"}
+		if err := ledger.Free(t.Context(), mine, event.Fact{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ledger.Take(t.Context(), theirs, event.Fact{}); err != nil {
+			t.Fatal(err)
+		}
+		r.Stamp = r.Stamp.Add(time.Hour)
+		b.handle(r)
+		if l := b.landing("x-1"); l.GetTag().GetVlan() == 100 || b.owner("d1", l.GetTag().GetVlan()) != l.GetConnectionId() {
+			t.Errorf("landing = %v, want it on a tag that it holds", l)
+		}
+	})
+}
+
 func TestPortal(t *testing.T) {
 	b := newBench(t, testenv.Journal(t))
 	b.fake.script = func(int) (bool, exchange.Outcome) { return false, exchange.Outcome{Class: exchange.Unknown} }
