@@ -300,6 +300,9 @@ func TestSubmitAgain(t *testing.T) {
 						t.Errorf("said %q, want %q in it", out, want)
 					}
 				}
+				if code == exitInvalid && strings.Contains(out, "completed") {
+					t.Errorf("said %q, want nothing of an order that was not meant", out)
+				}
 				if took := time.Since(start); took >= firstAnswer {
 					t.Errorf("took %s, want no waiting for an answer that is known", took)
 				}

@@ -144,7 +144,9 @@ func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 	if s.wait && !s.json && !f.out.terminal {
 		fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)
 	}
-	f.print(before)
+	if tr.refusal == nil {
+		f.print(before)
+	}
 	return nil
 }
 
