@@ -78,11 +78,8 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
 	log := tel.Logger("patchbay")
 
-	data, err := filepath.Abs(u.data)
+	data, err := folder(u.data)
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	var stop cleanup
@@ -95,10 +92,10 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if u.natsURL != "" {
+	switch {
+	case u.natsURL != "":
 		log.Info().Str("nats", line.NATS).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
-	}
-	if u.relaxed && u.natsURL == "" {
+	case u.relaxed:
 		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
 	}
 	pages, err := listen(u.httpAddr)
@@ -133,6 +130,15 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	err = work.Wait()
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// folder makes a folder if it is not there, and returns its path from the root.
+func folder(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(path, 0o700)
 }
 
 // lock keeps the data folder for this process alone; two servers on one journal would
