@@ -33,7 +33,7 @@ type index struct {
 	orders   map[string]*orderNote        // by order id
 	byKey    map[string][]placing         // by look-up key
 	claims   map[string]claim             // by exchange id
-	awaited  map[string]string            // exchange ids placed and not yet seen; by which account
+	awaited  map[string]awaited           // by exchange ids placed and not yet seen
 	calling  map[string]time.Time         // order id to when a call for it began whose outcome is not known
 	altering map[string]map[string]bool   // connection id to the change orders under way on it
 	told     map[string]map[string]uint64 // order id to connection id to the fact that told the end of the change
@@ -76,6 +76,12 @@ type placing struct {
 	stamp             time.Time
 }
 
+// awaited is who placed a circuit that nobody has seen, and when that was written down.
+type awaited struct {
+	account string
+	since   time.Time
+}
+
 // claim says to which order the circuit of an exchange id belongs, by the order's own word.
 type claim struct{ order, leg string }
 
@@ -90,7 +96,7 @@ func newIndex() *index {
 	return &index{
 		changed: make(chan struct{}), circuits: map[string]circuit{}, restless: map[string]bool{},
 		orders: map[string]*orderNote{}, byKey: map[string][]placing{}, claims: map[string]claim{},
-		awaited: map[string]string{}, calling: map[string]time.Time{},
+		awaited: map[string]awaited{}, calling: map[string]time.Time{},
 		altering: map[string]map[string]bool{}, told: map[string]map[string]uint64{},
 	}
 }
@@ -249,7 +255,7 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 	if n.ended {
 		x.close(id, o)
 	}
-	x.await(n)
+	x.await(n, r.Stamp)
 	for _, l := range o.GetLegs() {
 		x.rest(l.GetConnectionId())
 	}
@@ -299,15 +305,15 @@ func (x *index) close(id string, o *patchbayv1.Order) {
 }
 
 // await notes the circuits that an order has placed and nobody has seen.
-func (x *index) await(n *orderNote) {
+func (x *index) await(n *orderNote, at time.Time) {
 	for _, exchangeID := range n.legs {
 		if exchangeID == "" || n.kind != exchange.Create {
 			continue
 		}
 		if n.ended {
 			delete(x.awaited, exchangeID)
-		} else if !x.seen(exchangeID) {
-			x.awaited[exchangeID] = n.account
+		} else if _, known := x.awaited[exchangeID]; !known && !x.seen(exchangeID) {
+			x.awaited[exchangeID] = awaited{n.account, at}
 		}
 	}
 }
@@ -395,11 +401,20 @@ func (x *index) expected(account string) []string {
 	defer x.mu.Unlock()
 	var all []string
 	for id, a := range x.awaited {
-		if a == account {
+		if a.account == account {
 			all = append(all, id)
 		}
 	}
 	return all
+}
+
+// unseenSince is since when a circuit was placed for an account without being seen; false
+// if it was not.
+func (x *index) unseenSince(exchangeID, account string) (time.Time, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a, ok := x.awaited[exchangeID]
+	return a.since, ok && a.account == account
 }
 
 // linkOf finds the order that made a circuit: by the order's own word, or else by the

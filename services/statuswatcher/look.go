@@ -83,6 +83,12 @@ func (a *watch) visitOnce(ctx context.Context, c chase) result {
 	if conn != nil {
 		id = conn.GetId()
 	}
+	if k, _ := a.index.circuit(id); k.conn == nil && conn == nil {
+		if conn = a.vanished(c.exchangeID); conn != nil && !confirmed(sight{direct: true, doubt: c.doubt}, status.Gone()) {
+			gone := status.Gone()
+			return result{doubt: &gone, moving: true}
+		}
+	}
 	if k, _ := a.index.circuit(id); k.conn == nil && conn != nil {
 		// It is announced only when every fact is known that was there after it was seen,
 		// since one of them names its order.
@@ -94,6 +100,23 @@ func (a *watch) visitOnce(ctx context.Context, c chase) result {
 		id: id, role: cmp.Or(c.role, soleRole(a.account)), before: before, cause: c.cause,
 		sight: sight{conn: conn, by: c.by, at: a.rt.Journal.Now(), doubt: c.doubt, direct: true},
 	})
+}
+
+// vanished is a circuit that was placed and that nobody ever saw, as far as it is known,
+// once that has lasted for two full sweeps: somebody deleted it before we looked. Without
+// a word of it its order would wait for ever. It is nil where it may still turn up.
+func (a *watch) vanished(exchangeID string) *patchbayv1.Connection {
+	since, ok := a.index.unseenSince(exchangeID, a.account.Name)
+	if !ok || a.rt.Journal.Now().Sub(since) < 2*a.pace.Full {
+		return nil
+	}
+	ex := exchangeOf(a.account.API)
+	c := &patchbayv1.Connection{
+		Id: event.ConnectionID(ex, exchangeID), Exchange: ex, Api: string(a.account.API), ExchangeId: exchangeID,
+		BuyerAccount: a.account.Name,
+	}
+	setState(c, status.Gone())
+	return c
 }
 
 // get reads a circuit; nil if the exchange has none.

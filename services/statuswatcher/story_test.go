@@ -58,6 +58,29 @@ func placed(o *patchbayv1.Order, id string) *patchbayv1.Order {
 	return o
 }
 
+// A circuit that was placed, and deleted in the portal before anybody looked, is announced
+// as gone, or its order would wait for it for ever, and a delete with it.
+func TestVanishedUnseen(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	o := placing("o-1", "x-1")
+	w.order(t, o)
+	w.order(t, placed(o, "x-1"))
+	began := time.Now()
+	w.run(t, fast)
+	r := w.facts(t, event.Connection.Filter("deprovisioned.not_available", event.ConnectionID("equinix", "x-1")), 1)[0]
+	if d := time.Since(began); d < 2*fast.Full-50*time.Millisecond {
+		t.Errorf("announced as gone after %v; it may be shown late", d)
+	}
+	if c := transition(t, r).GetConnection(); c.GetOrderId() != "o-1" || c.GetLeg() != "primary" || c.GetExchangeId() != "x-1" {
+		t.Errorf("connection = %v, want the primary of o-1", c)
+	}
+	n := len(w.history(t, connection("x-1")))
+	w.settled(t)
+	if got := steps(w.history(t, connection("x-1"))); len(strings.Fields(got)) != n {
+		t.Errorf("steps = %s; want nothing more", got)
+	}
+}
+
 // A circuit is seen before its order knows that it was placed.
 func TestOrderOfCircuitSeenEarly(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))
