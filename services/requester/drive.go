@@ -26,8 +26,9 @@ const (
 	bookkeeping = 40 * time.Second
 	// settleTries is how often the journal is asked again in between.
 	settleTries = 3
-	// lookTime is the time allowed to a look at the exchange.
-	lookTime = 20 * time.Second
+	// lookTime is the time allowed to a look at the exchange, which may have to read a long
+	// list within its budget.
+	lookTime = time.Minute
 	// purpose names the one timer of an order.
 	purpose = "next"
 )

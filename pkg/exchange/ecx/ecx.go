@@ -54,6 +54,7 @@ type Client struct {
 	reads   *http.Client // keeps its connections
 	decides *http.Client // one connection a request
 	login   *login
+	bought  *bought
 
 	ports    *memo[string, []exchange.Port]
 	profiles *memo[string, *profile]
@@ -85,6 +86,7 @@ func New(cfg exchange.Config) (*Client, error) {
 		reads:    newHTTPClient(cfg, false),
 		decides:  newHTTPClient(cfg, true),
 		login:    newLogin(),
+		bought:   newBought(),
 		ports:    newMemo[string, []exchange.Port](cfg.CacheFor),
 		profiles: newMemo[string, *profile](cfg.CacheFor),
 		keys:     newMemo[string, keyAnswer](cfg.CacheFor),

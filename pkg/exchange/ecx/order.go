@@ -265,28 +265,28 @@ func (c *Client) command(ctx context.Context, k call, id string, v verb) exchang
 	return done(r, id)
 }
 
-// Find pages through all that the account bought and keeps what bears the legs' keys.
+// Find pages through all that the account bought and keeps what bears the legs' keys. Those
+// who look at one time share a reading of the list, which begins after each has asked.
 //
 // A circuit whose port and name fit but whose tag is not shown is looked at by itself.
 // If its tag stays hidden and it has not ended, nothing can be concluded: an error.
 func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
-	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}}
 	legs := pick(legsOf(p.Intent), p.Legs)
-	look := listing{role: exchange.Buyer, size: findSize, purpose: exchange.ForOrder, ahead: &found.Ahead}
-	err := c.list(ctx, look, func(conn *patchbayv1.Connection) error {
+	r, err := c.readBought(ctx)
+	if err != nil {
+		return exchange.Found{}, err
+	}
+	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}, Ahead: r.ahead}
+	for _, conn := range r.circuits {
 		for _, l := range legs {
 			full, err := c.inFull(ctx, conn, l)
 			if err != nil {
-				return err
+				return exchange.Found{}, err
 			}
 			if k := c.KeyOf(full); k != "" && k == lookUpKey(l.a.GetPortId(), l.a.GetTag(), l.name) {
 				found.Circuits[l.which] = append(found.Circuits[l.which], full)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return exchange.Found{}, err
 	}
 	return found, nil
 }

@@ -317,6 +317,40 @@ func TestCommandsSend(t *testing.T) {
 	}
 }
 
+// Many who look at one time read the list twice at most: once for who came first, and once
+// for all who came while that was read.
+func TestFindTogether(t *testing.T) {
+	f := newFake(t)
+	release, begun := make(chan struct{}), make(chan struct{}, 100)
+	f.on("GET /ecx/v3/l2/buyer/connections", func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-release
+		answer(200, `{"isLastPage":true,"totalCount":0,"content":[]}`)(w, r)
+	})
+	c := client(t, f.URL, nil)
+	p := exchange.Placement{Intent: single(t), Legs: bothLegs}
+	const lookers = 20
+	done := make(chan error, lookers)
+	look := func() {
+		_, err := c.Find(t.Context(), p)
+		done <- err
+	}
+	go look()
+	<-begun
+	for range lookers - 1 {
+		go look()
+	}
+	time.AfterFunc(100*time.Millisecond, func() { close(release) }) // later ones would read once more
+	for range lookers {
+		if err := <-done; err != nil {
+			t.Errorf("Find: %v", err)
+		}
+	}
+	if n := len(f.calls()); n < 2 || n > 3 {
+		t.Errorf("%d lists were read, want 2: who asks while one is read gets one that begins later", n)
+	}
+}
+
 func TestFind(t *testing.T) {
 	f := newFake(t)
 	row := func(id, name, port, stag, status string) string {
