@@ -65,7 +65,7 @@ func Run(ctx context.Context, rt service.Runtime) error {
 	}{
 		{"", journal.Facts, factFilters(), a.Fact},
 		{"-decisions", journal.Intents, []string{event.DecisionSubjects}, a.Decision},
-		{"-timers", journal.Timers, []string{journal.Due(event.Approval), journal.Due(event.Connection)}, a.Due},
+		{"-timers", journal.Timers, dueFilters(), a.Due},
 	} {
 		group.Go(func() error {
 			return rt.Journal.Consume(ctx, journal.Consumer{
@@ -86,6 +86,14 @@ func factFilters() []string {
 	return []string{
 		event.Connection.Filter("*", "*"), event.Sighting.Filter("seller", "*"),
 		event.Change.Filter("*", "*"), event.Approval.Filter(approval.Rejected, "*"),
+	}
+}
+
+// dueFilters are the timers of approvals, and dead letters about a circuit that were sent
+// again.
+func dueFilters() []string {
+	return []string{
+		journal.Due(event.Approval), journal.Due(event.Connection), journal.Due(event.Change), journal.Due(event.Sighting),
 	}
 }
 

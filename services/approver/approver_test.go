@@ -309,6 +309,28 @@ func TestSighting(t *testing.T) {
 	}
 }
 
+// A sighting that is sent again from the dead letters comes as a timer; by then the last
+// sighting may be the buyer's.
+func TestSightingSentAgain(t *testing.T) {
+	b := newBench(t, testenv.Journal(t), approveAll)
+	c := circuit("PENDING_APPROVAL")
+	c.SellerAccount = ""
+	b.handle(b.announce(c))
+	e := event.Entity{Noun: event.Sighting, ID: c.GetId()}
+	if _, err := b.j.Append(t.Context(), journal.Record{}, event.Fact{Entity: e, Name: "buyer", By: "status-watcher",
+		Data: &patchbayv1.Sighting{ConnectionId: c.GetId(), Role: "buyer", Account: "acme",
+			Connection: &patchbayv1.Connection{Id: c.GetId(), SellerAccount: "cloud", BuyerAccount: "acme"}}}); err != nil {
+		t.Fatal(err)
+	}
+	due := journal.Record{
+		Stream: journal.Timers, Subject: "patchbay.due.sighting.redrive." + c.GetId(), Seq: 1, Stamp: b.last(e).Stamp,
+	}
+	if err := b.a.Due(t.Context(), due); err != nil {
+		t.Fatal(err)
+	}
+	b.wantFacts("requested approved", "the seller is ours")
+}
+
 func TestChange(t *testing.T) {
 	b := newBench(t, testenv.Journal(t), askAll)
 	c := circuit("PROVISIONED")

@@ -94,14 +94,14 @@ func (a *Approver) seller(ctx context.Context, c *patchbayv1.Connection, nudge j
 	seller := c.GetSellerAccount()
 	if seller == "" {
 		var s patchbayv1.Sighting
-		if nudge.Entity().Noun == event.Sighting {
+		if nudge.Stream == journal.Facts && nudge.Entity().Noun == event.Sighting {
 			if err := nudge.Into(&s); err != nil {
 				return "", journal.Permanent(err)
 			}
 		} else if _, err := a.last(ctx, event.Sighting, c.GetId(), &s); err != nil {
 			return "", err
 		}
-		if s.GetRole() == exchange.Seller {
+		if seller = s.GetConnection().GetSellerAccount(); s.GetRole() == exchange.Seller {
 			seller = s.GetAccount()
 		}
 	}

@@ -265,6 +265,28 @@ func TestChangeVanishes(t *testing.T) {
 	})
 }
 
+// A circuit that was first seen by its seller alone can be deleted once its buyer is known,
+// though no transition says so.
+func TestDeleteOfSightedBuyer(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		x := w.fake.Add(&patchbayv1.Connection{Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+		w.announce(x, func(tr *patchbayv1.Transition) {
+			tr.Connection.BuyerAccount, tr.Connection.SellerAccount = "", "cloud"
+			tr.Connection.Status, tr.Connection.ProviderStatus = "PROVISIONED", "AVAILABLE"
+		})
+		conn := event.ConnectionID("equinix", x)
+		_, err := w.j.Append(w.t.Context(), noRecord, event.Fact{
+			Entity: event.Entity{Noun: event.Sighting, ID: conn}, Name: "buyer", By: "status-watcher",
+			Data: &patchbayv1.Sighting{ConnectionId: conn, Role: "buyer", Account: "acme",
+				Connection: &patchbayv1.Connection{Id: conn, BuyerAccount: "acme", SellerAccount: "cloud"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.fact(w.submit("delete", "2", `{"target":{"connectionId":"`+conn+`"}}`), order.Placed)
+	})
+}
+
 // A delete does not wait until creates that hang have ended.
 func TestDeleteOvertakesCreates(t *testing.T) {
 	hang := func(call string, n int) exchangetest.Fault {

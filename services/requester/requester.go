@@ -82,7 +82,7 @@ func Run(ctx context.Context, rt service.Runtime) error {
 	}{
 		{journal.Consumer{Durable: "requester-intents", Stream: journal.Intents, Filters: []string{event.IntentSubjects}}, r.Intent},
 		{journal.Consumer{Durable: name, Stream: journal.Facts, Filters: factFilters()}, r.Fact},
-		{journal.Consumer{Durable: "requester-timers", Stream: journal.Timers, Filters: []string{journal.Due(event.Order)}}, r.Due},
+		{journal.Consumer{Durable: "requester-timers", Stream: journal.Timers, Filters: dueFilters()}, r.Due},
 	} {
 		c.Limit = limit
 		work.Go(func() error { return j.Consume(ctx, c.Consumer, c.handle) })
@@ -95,6 +95,11 @@ func factFilters() []string {
 	return []string{
 		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
 	}
+}
+
+// dueFilters are the timers of orders, and dead letters about a circuit that were sent again.
+func dueFilters() []string {
+	return []string{journal.Due(event.Order), journal.Due(event.Connection), journal.Due(event.Change)}
 }
 
 // nudge is what a message tells: the time, by the NATS server's clock, and what caused it.
@@ -150,9 +155,23 @@ func relatedTo(rec journal.Record) ([]string, error) {
 	}
 }
 
-// Due advances the order whose timer is due.
+// Due advances the order whose timer is due, or those that wait for the circuit it names.
 func (r *Requester) Due(ctx context.Context, rec journal.Record) error {
-	return r.advance(ctx, rec.Entity().ID, nudge{now: rec.Stamp})
+	e := rec.Entity()
+	if e.Noun == event.Order {
+		return r.advance(ctx, e.ID, nudge{now: rec.Stamp})
+	}
+	orders, err := r.index.of(ctx, e.ID, 0)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, id := range orders {
+		if err := r.advance(ctx, id, nudge{now: rec.Stamp}); err != nil {
+			failures = append(failures, fmt.Errorf("order %s: %w", id, err))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // rearm makes all open orders look around once, since a timer may have been lost while

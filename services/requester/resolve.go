@@ -198,6 +198,23 @@ func (r *Requester) aimAtUnseen(ctx context.Context, o *patchbayv1.Order, id str
 	return false, nil
 }
 
+// buyerOf is the account of ours that has the A side of a circuit. A sighting may know it
+// before the circuit's own facts do.
+func (r *Requester) buyerOf(ctx context.Context, c *patchbayv1.Connection) (string, error) {
+	if c.GetBuyerAccount() != "" {
+		return c.GetBuyerAccount(), nil
+	}
+	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Sighting, ID: c.GetId()})
+	if err != nil || rec.None() {
+		return "", err
+	}
+	s := new(patchbayv1.Sighting)
+	if err := rec.Into(s); err != nil {
+		return "", journal.Permanent(err)
+	}
+	return s.GetConnection().GetBuyerAccount(), nil
+}
+
 func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id string) ([]*patchbayv1.Violation, error) {
 	t, _, err := r.lastTransition(ctx, id)
 	if err != nil {
@@ -211,7 +228,11 @@ func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id
 			"a circuit that was just ordered may take some seconds to be seen"), nil
 	}
 	c := t.GetConnection()
-	a, ok := r.rt.Accounts.ByName(c.GetBuyerAccount())
+	buyer, err := r.buyerOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	a, ok := r.rt.Accounts.ByName(buyer)
 	if !ok || !a.Role.Buys() {
 		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit of an account of ours that orders", ""), nil
 	}
