@@ -169,30 +169,45 @@ func (j *Journal) read(ctx context.Context, stream string, policy jetstream.Deli
 	if info.NumPending == 0 {
 		return nil
 	}
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(10 * time.Second))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", stream, err)
-	}
-	defer context.AfterFunc(ctx, msgs.Stop)()
-	defer context.AfterFunc(j.ctx, msgs.Stop)()
-	defer msgs.Stop()
-	for n := uint64(1); ; n++ {
-		msg, err := msgs.Next()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", stream, errors.Join(err, ctx.Err()))
-		}
-		md, err := msg.Metadata()
+	n, silence := uint64(0), 0
+	for n < info.NumPending {
+		// A request may be lost while a cluster elects; asking again costs nothing.
+		batch, err := cons.Fetch(int(min(500, info.NumPending-n)), jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
 			return fmt.Errorf("read %s: %w", stream, err)
 		}
-		if md.Sequence.Consumer != n {
-			return fmt.Errorf("read %s: message %d came as %d", stream, n, md.Sequence.Consumer)
-		}
-		if err := yield(j.recordAnyway(stream, msg)); err != nil {
+		got, err := j.handOver(batch, stream, &n, yield)
+		if err != nil {
 			return err
 		}
-		if n >= info.NumPending {
-			return nil
+		if silence++; got {
+			silence = 0
+		}
+		if ctx.Err() != nil || j.ctx.Err() != nil || silence > 10 {
+			return fmt.Errorf("read %s: %w", stream, errors.Join(ctx.Err(), j.ctx.Err(), errSilent))
 		}
 	}
+	return nil
+}
+
+// errSilent reports a stream that does not answer.
+var errSilent = errors.New("no answer from the stream")
+
+// handOver hands a batch to yield, after n messages before it, and reports whether there
+// were any.
+func (j *Journal) handOver(batch jetstream.MessageBatch, stream string, n *uint64, yield func(Record) error) (bool, error) {
+	before := *n
+	for msg := range batch.Messages() {
+		md, err := msg.Metadata()
+		if err != nil {
+			return false, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if *n++; md.Sequence.Consumer != *n {
+			return false, fmt.Errorf("read %s: message %d came as %d", stream, *n, md.Sequence.Consumer)
+		}
+		if err := yield(j.recordAnyway(stream, msg)); err != nil {
+			return false, err
+		}
+	}
+	return *n > before, nil
 }
