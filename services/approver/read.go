@@ -42,10 +42,17 @@ func (e entry) fact(n event.Noun, because string, data interface {
 
 // read returns what the journal says about the connection. Its account is empty if there
 // is no such connection, or if no seller account of ours is a party to it.
+//
+// The approval is read first: the append that follows expects it, so whoever wins decided
+// upon a connection that is no older than the one the approval before was decided upon.
 func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (entry, error) {
 	var e entry
 	var t patchbayv1.Transition
-	var err error
+	w := new(patchbayv1.Approval)
+	last, err := a.last(ctx, event.Approval, id, w)
+	if err != nil {
+		return e, err
+	}
 	if e.connection, err = a.last(ctx, event.Connection, id, &t); err != nil || e.connection.None() {
 		return e, err
 	}
@@ -60,9 +67,8 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 	if e.account, err = a.seller(ctx, e.sight.Connection, nudge); err != nil || e.account == "" {
 		return e, err
 	}
-	w := new(patchbayv1.Approval)
-	if e.last, err = a.last(ctx, event.Approval, id, w); err != nil || e.last.None() {
-		return e, err
+	if e.last = last; last.None() {
+		return e, nil
 	}
 	e.approval = w
 	if open(w) || w.GetKind() != e.sight.Kind || e.inferred {
