@@ -443,31 +443,29 @@ func TestChangedAtTheExchange(t *testing.T) {
 // A crash between giving a taken tag back and the next choice does not leave a landing on
 // a tag that it does not hold.
 func TestGivenBackBeforeCrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, testenv.Journal(t))
-		b.fake.script = func(call int) (bool, exchange.Outcome) {
-			return call > 1, exchange.Outcome{Class: exchange.Unknown}
-		}
-		r := b.approve(circuit("x-1", "PENDING_APPROVAL"))
-		b.handle(r)
-		b.wantFacts("x-1", "reserved accepting", "the answer was lost")
-		ledger := hold.Ledger{Journal: b.j, By: "test"}
-		mine := hold.Want{Kind: hold.Tag, Key: hold.TagKey("equinix", "d1", 100),
-			Owner: &patchbayv1.Owner{Id: event.ConnectionID("equinix", "x-1"), Noun: "connection"}}
-		theirs := mine
-		theirs.Owner = &patchbayv1.Owner{Id: "order-9", Noun: "order"}
-		if err := ledger.Free(t.Context(), mine, event.Fact{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := ledger.Take(t.Context(), theirs, event.Fact{}); err != nil {
-			t.Fatal(err)
-		}
-		r.Stamp = r.Stamp.Add(time.Hour)
-		b.handle(r)
-		if l := b.landing("x-1"); l.GetTag().GetVlan() == 100 || b.owner("d1", l.GetTag().GetVlan()) != l.GetConnectionId() {
-			t.Errorf("landing = %v, want it on a tag that it holds", l)
-		}
-	})
+	b := newBench(t, testenv.Journal(t))
+	b.fake.script = func(call int) (bool, exchange.Outcome) {
+		return call > 1, exchange.Outcome{Class: exchange.Unknown}
+	}
+	r := b.approve(circuit("x-1", "PENDING_APPROVAL"))
+	b.handle(r)
+	b.wantFacts("x-1", "reserved accepting", "the answer was lost")
+	ledger := hold.Ledger{Journal: b.j, By: "test"}
+	mine := hold.Want{Kind: hold.Tag, Key: hold.TagKey("equinix", "d1", 100),
+		Owner: &patchbayv1.Owner{Id: event.ConnectionID("equinix", "x-1"), Noun: "connection"}}
+	theirs := mine
+	theirs.Owner = &patchbayv1.Owner{Id: "order-9", Noun: "order"}
+	if err := ledger.Free(t.Context(), mine, event.Fact{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Take(t.Context(), theirs, event.Fact{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Stamp = r.Stamp.Add(time.Hour)
+	b.handle(r)
+	if l := b.landing("x-1"); l.GetTag().GetVlan() == 100 || b.owner("d1", l.GetTag().GetVlan()) != l.GetConnectionId() {
+		t.Errorf("landing = %v, want it on a tag that it holds", l)
+	}
 }
 
 func TestPortal(t *testing.T) {
