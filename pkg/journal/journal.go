@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -177,14 +178,20 @@ func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, re
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s.Replicas = replicas
-	if j.cfg.Replicas == 0 {
-		// A server may be away just now; that is no reason to drop what it keeps.
-		old, err := j.js.Stream(ctx, s.Name)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return err
+	old, err := j.js.Stream(ctx, s.Name)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	if err == nil {
+		was := old.CachedInfo().Config
+		if j.cfg.Replicas == 0 {
+			// A server may be away just now; that is no reason to drop what it keeps.
+			s.Replicas = max(replicas, was.Replicas)
 		}
-		if err == nil {
-			s.Replicas = max(replicas, old.CachedInfo().Config.Replicas)
+		if same(was, s) {
+			// An update that changes nothing would still disturb whoever uses the stream.
+			j.streams[s.Name] = old
+			return nil
 		}
 	}
 	h, err := j.js.CreateOrUpdateStream(ctx, s)
@@ -192,6 +199,14 @@ func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, re
 		j.streams[s.Name] = h
 	}
 	return err
+}
+
+// same reports whether a stream is as we want it.
+func same(was, want jetstream.StreamConfig) bool {
+	return slices.Equal(was.Subjects, want.Subjects) && was.Replicas == want.Replicas &&
+		was.MaxBytes == want.MaxBytes && was.Discard == want.Discard && was.Retention == want.Retention &&
+		was.Storage == want.Storage && was.Duplicates == want.Duplicates &&
+		was.AllowMsgSchedules == want.AllowMsgSchedules && was.AllowMsgTTL == want.AllowMsgTTL
 }
 
 func (j *Journal) streamConfigs() []jetstream.StreamConfig {
