@@ -100,7 +100,7 @@ func (r *Requester) readCircuit(ctx context.Context, o *patchbayv1.Order, l *pat
 	}
 	if o.GetKind() == exchange.Delete && l.GetState() == order.Placed && c.state().Status == status.Provisioned &&
 		c.seq > l.GetConnectionSequence() {
-		c.returned, err = r.returned(ctx, l)
+		c.returned, err = r.returned(ctx, l, c.seq)
 	}
 	return c, err
 }
@@ -118,14 +118,15 @@ func (r *Requester) lastTransition(ctx context.Context, connection string) (*pat
 	return t, rec.Seq, nil
 }
 
-// returned reports whether a circuit was PENDING_DELETE after its deletion was placed.
-func (r *Requester) returned(ctx context.Context, l *patchbayv1.OrderLeg) (bool, error) {
+// returned reports whether a circuit was PENDING_DELETE after its deletion was placed and
+// before the fact at until. Later ones do not count: they may have come since that was read.
+func (r *Requester) returned(ctx context.Context, l *patchbayv1.OrderLeg, until uint64) (bool, error) {
 	e := event.Entity{Noun: event.Connection, ID: l.GetConnectionId()}
 	found := false
 	err := r.rt.Journal.History(ctx, []string{e.Filter()}, func(rec journal.Record) error {
 		t := new(patchbayv1.Transition)
-		if rec.Seq <= l.GetConnectionSequence() || rec.Into(t) != nil {
-			return nil // before the deletion, or unreadable
+		if rec.Seq <= l.GetConnectionSequence() || rec.Seq > until || rec.Into(t) != nil {
+			return nil // before the deletion, too late, or unreadable
 		}
 		found = found || t.GetTo().GetStatus() == string(status.PendingDelete) ||
 			t.GetFrom().GetStatus() == string(status.PendingDelete)
