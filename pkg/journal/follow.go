@@ -151,14 +151,31 @@ func (j *Journal) EachIntent(ctx context.Context, subject string, yield func(Rec
 	return j.read(ctx, Intents, jetstream.DeliverAllPolicy, []string{subject}, yield)
 }
 
-// read goes once through what a stream has. A gap, as after a lost connection, is an error.
+// read goes once through what a stream has. A gap, as after a lost connection, is an error;
+// a consumer that is lost before it gave anything is made again.
 func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, yield func(Record) error) error {
-	cons, err := j.streams[stream].CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
-		InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
-	})
+	for deadline := time.Now().Add(silence); ; {
+		n, err := j.readOnce(ctx, stream, jetstream.ConsumerConfig{
+			DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
+			InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
+		}, yield)
+		if n > 0 || !errors.Is(err, errSilent) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// silence is how long a stream may not answer, as while a cluster elects.
+const silence = 20 * time.Second
+
+// errSilent reports a stream that does not answer.
+var errSilent = errors.New("no answer from the stream")
+
+// readOnce reads by a consumer of its own, and returns how many messages it gave.
+func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, yield func(Record) error) (n uint64, err error) {
+	cons, err := j.streams[stream].CreateConsumer(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", stream, err)
+		return 0, fmt.Errorf("read %s: %w", stream, err)
 	}
 	info := cons.CachedInfo()
 	defer func() {
@@ -166,32 +183,35 @@ func (j *Journal) read(ctx context.Context, stream string, policy jetstream.Deli
 		defer cancel()
 		_ = j.streams[stream].DeleteConsumer(drop, info.Name) // it ends by itself a minute later
 	}()
-	if info.NumPending == 0 {
-		return nil
-	}
-	n, silence := uint64(0), 0
+	heard := time.Now()
 	for n < info.NumPending {
 		// A request may be lost while a cluster elects; asking again costs nothing.
 		batch, err := cons.Fetch(int(min(500, info.NumPending-n)), jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
-			return fmt.Errorf("read %s: %w", stream, err)
+			return n, fmt.Errorf("read %s: %w", stream, err)
 		}
 		got, err := j.handOver(batch, stream, &n, yield)
 		if err != nil {
-			return err
+			return n, err
 		}
-		if silence++; got {
-			silence = 0
+		if got {
+			heard = time.Now()
+			continue
 		}
-		if ctx.Err() != nil || j.ctx.Err() != nil || silence > 10 {
-			return fmt.Errorf("read %s: %w", stream, errors.Join(ctx.Err(), j.ctx.Err(), errSilent))
+		select {
+		case <-ctx.Done():
+		case <-j.ctx.Done():
+		case <-time.After(100 * time.Millisecond): // where nobody serves the consumer the answer comes at once
+		}
+		if err := errors.Join(ctx.Err(), j.ctx.Err()); err != nil {
+			return n, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if err := batch.Error(); err != nil && n == 0 || time.Since(heard) > silence {
+			return n, fmt.Errorf("read %s: %w", stream, errors.Join(errSilent, err))
 		}
 	}
-	return nil
+	return n, nil
 }
-
-// errSilent reports a stream that does not answer.
-var errSilent = errors.New("no answer from the stream")
 
 // handOver hands a batch to yield, after n messages before it, and reports whether there
 // were any.
