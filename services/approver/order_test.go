@@ -1,11 +1,7 @@
 package approver_test
 
 import (
-	"bytes"
 	"errors"
-	"net"
-	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"patchbay.io/pkg/event"
@@ -14,32 +10,6 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/approver"
 )
-
-// line is a way to a NATS server on which something happens right before the first
-// message with a word in it is sent.
-type line struct {
-	net.Conn
-	server string
-	word   []byte
-	before func()
-	gone   atomic.Bool
-}
-
-func (l *line) InProcessConn() (net.Conn, error) {
-	u, err := url.Parse(l.server)
-	if err != nil {
-		return nil, err
-	}
-	l.Conn, err = net.Dial("tcp", u.Host)
-	return l, err
-}
-
-func (l *line) Write(b []byte) (int, error) {
-	if bytes.Contains(b, l.word) && !l.gone.Swap(true) {
-		l.before()
-	}
-	return l.Conn.Write(b)
-}
 
 // While one approver reads what a change is about, the circuit's deletion is asked for and
 // another writes that down. Whatever the first has read by then, the request stays open.
@@ -56,10 +26,10 @@ func TestReadsOvertaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			rt := b.rt
-			rt.Journal = n.Open(t, journal.Config{InProcess: &line{
-				server: n.URL, word: []byte(event.Entity{Noun: noun, ID: c.GetId()}.Filter()),
-				before: func() { b.handle(b.announce(circuit("PENDING_DELETE"))) },
-			}})
+			rt.Journal = n.Open(t, journal.Config{InProcess: n.Interrupted(
+				event.Entity{Noun: noun, ID: c.GetId()}.Filter(),
+				func() { b.handle(b.announce(circuit("PENDING_DELETE"))) },
+			)})
 			slow, err := approver.New(rt)
 			if err != nil {
 				t.Fatal(err)
