@@ -26,11 +26,20 @@ type From struct {
 
 // Follow hands facts that match the filters to yield, in order, until ctx ends or yield
 // returns an error. Nothing is acknowledged and nothing is remembered. While NATS is away
-// it waits and goes on where it was. It returns yield's error, or nil when ctx ends.
+// it waits and goes on where it was. It returns yield's error, or nil when ctx ends;
+// with [From.New] an error too if the server cannot say what is the last fact now.
 //
 // A fact that cannot be read is handed over with the zero Event, after a line in the log,
 // so that who counts sequences knows of it. [Record.Into] fails on it.
 func (j *Journal) Follow(ctx context.Context, from From, filters []string, yield func(Record) error) error {
+	if from.New {
+		// What "new" means is settled once: facts that come while the line is down are new too.
+		last, err := j.LastSeq(ctx)
+		if err != nil {
+			return err
+		}
+		from = From{Seq: last + 1}
+	}
 	for ctx.Err() == nil && j.ctx.Err() == nil {
 		err := j.follow(ctx, &from, filters, yield)
 		var own yieldError
@@ -59,8 +68,6 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
 	case !from.Since.IsZero():
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
-	case from.New:
-		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
 	case from.LastPerSubject:
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 	}

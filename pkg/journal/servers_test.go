@@ -139,3 +139,24 @@ func TestFollowSince(t *testing.T) {
 		t.Errorf("followed %v, %v; want o-2 alone", got, err)
 	}
 }
+
+// What comes after the call is new, even if the way to the server was not ready for it.
+func TestFollowNew(t *testing.T) {
+	n := testenv.StartNATS(t)
+	writer := n.Open(t, journal.Config{})
+	mustAppend(t, writer, journal.Record{}, fact("o-1", "accepted"))
+	j := n.Open(t, journal.Config{InProcess: n.Interrupted("CONSUMER.CREATE", func() {
+		mustAppend(t, writer, journal.Record{}, fact("o-2", "accepted"))
+	})})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	enough := errors.New("enough")
+	var got []string
+	err := j.Follow(ctx, journal.From{New: true}, nil, func(r journal.Record) error {
+		got = append(got, r.Entity().ID)
+		return enough
+	})
+	if !errors.Is(err, enough) || !slices.Equal(got, []string{"o-2"}) {
+		t.Errorf("followed %v, %v; want o-2, which was appended after the call", got, err)
+	}
+}
