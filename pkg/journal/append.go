@@ -67,16 +67,26 @@ func (j *Journal) Last(ctx context.Context, e event.Entity) (Record, error) {
 }
 
 func (j *Journal) last(ctx context.Context, stream, filter string) (Record, error) {
+	m, err := j.lastMessage(ctx, stream, filter)
+	if err != nil || m == nil {
+		return Record{}, err
+	}
+	return rawRecord(stream, m)
+}
+
+// lastMessage is the last message that a filter matches, as the leader has it; nil if there
+// is none.
+func (j *Journal) lastMessage(ctx context.Context, stream, filter string) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTry)
 	defer cancel()
 	m, err := j.streams[stream].GetLastMsgForSubject(ctx, filter)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Record{}, nil
+		return nil, nil
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("read %s: %w", filter, err)
+		return nil, fmt.Errorf("read %s: %w", filter, err)
 	}
-	return rawRecord(stream, m)
+	return m, nil
 }
 
 // Intent reads the intent or decision at seq; the zero Record if it was deleted.

@@ -139,9 +139,6 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 // for each state it was in; its state is the newest that comes. No filter means all facts.
 // One that cannot be read comes as from [Journal.Follow].
 func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
-	if len(filters) == 0 {
-		filters = []string{event.Root + ".>"} // the server wants one
-	}
 	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, yield)
 }
 
@@ -161,6 +158,9 @@ func (j *Journal) EachIntent(ctx context.Context, subject string, yield func(Rec
 // read goes once through what a stream has. A gap, as after a lost connection, is an error;
 // a consumer that is lost before it gave anything is made again.
 func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, yield func(Record) error) error {
+	if len(filters) == 0 {
+		filters = []string{event.Root + ".>"}
+	}
 	for deadline := time.Now().Add(silence); ; {
 		n, err := j.readOnce(ctx, stream, jetstream.ConsumerConfig{
 			DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
@@ -178,8 +178,14 @@ const silence = 20 * time.Second
 // errSilent reports a stream that does not answer.
 var errSilent = errors.New("no answer from the stream")
 
-// readOnce reads by a consumer of its own, and returns how many messages it gave.
+// readOnce reads by a consumer of its own, and returns how many messages it gave. The
+// consumer may live on a server of the cluster that is behind; so the leader is asked what
+// there is, and the consumer read until it has given that.
 func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, yield func(Record) error) (n uint64, err error) {
+	goal, err := j.newest(ctx, stream, cfg.FilterSubjects)
+	if err != nil || goal == 0 {
+		return 0, err
+	}
 	cons, err := j.streams[stream].CreateConsumer(ctx, cfg)
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", stream, err)
@@ -190,51 +196,93 @@ func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.Con
 		defer cancel()
 		_ = j.streams[stream].DeleteConsumer(drop, info.Name) // it ends by itself a minute later
 	}()
+	p := progress{count: 0, want: info.NumPending, goal: goal}
 	heard := time.Now()
-	for n < info.NumPending {
+	for !p.done() {
 		// A request may be lost while a cluster elects; asking again costs nothing.
-		batch, err := cons.Fetch(int(min(500, info.NumPending-n)), jetstream.FetchMaxWait(2*time.Second))
+		batch, err := cons.Fetch(p.next(), jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
-			return n, fmt.Errorf("read %s: %w", stream, err)
+			return p.count, fmt.Errorf("read %s: %w", stream, err)
 		}
-		got, err := j.handOver(batch, stream, &n, yield)
+		got, err := j.handOver(batch, stream, &p, yield)
 		if err != nil {
-			return n, err
+			return p.count, err
 		}
 		if got {
 			heard = time.Now()
 			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-j.ctx.Done():
-		case <-time.After(100 * time.Millisecond): // where nobody serves the consumer the answer comes at once
+		if err := j.pause(ctx); err != nil {
+			return p.count, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if err := errors.Join(ctx.Err(), j.ctx.Err()); err != nil {
-			return n, fmt.Errorf("read %s: %w", stream, err)
+		if err := batch.Error(); err != nil && p.count == 0 || time.Since(heard) > silence {
+			return p.count, fmt.Errorf("read %s: %w", stream, errors.Join(errSilent, err))
 		}
-		if err := batch.Error(); err != nil && n == 0 || time.Since(heard) > silence {
-			return n, fmt.Errorf("read %s: %w", stream, errors.Join(errSilent, err))
+		// What was there at the start may have been deleted since.
+		if p.goal, err = j.newest(ctx, stream, cfg.FilterSubjects); err != nil {
+			return p.count, err
 		}
+		p.goal = min(p.goal, goal)
 	}
-	return n, nil
+	return p.count, nil
 }
 
-// handOver hands a batch to yield, after n messages before it, and reports whether there
-// were any.
-func (j *Journal) handOver(batch jetstream.MessageBatch, stream string, n *uint64, yield func(Record) error) (bool, error) {
-	before := *n
+// pause waits a little. Where nobody serves a consumer the answer comes at once.
+func (j *Journal) pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-j.ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
+	return errors.Join(ctx.Err(), j.ctx.Err())
+}
+
+// newest is the sequence of the last message that the filters match, by the leader; 0 for
+// none.
+func (j *Journal) newest(ctx context.Context, stream string, filters []string) (seq uint64, err error) {
+	for _, f := range filters {
+		m, err := j.lastMessage(ctx, stream, f)
+		if err != nil {
+			return 0, err
+		}
+		if m != nil {
+			seq = max(seq, m.Sequence)
+		}
+	}
+	return seq, nil
+}
+
+// progress is how far a reading has come.
+type progress struct {
+	count, want uint64 // messages given, and those that were pending at the start
+	last, goal  uint64 // sequences: of the newest given, and of the newest there was
+}
+
+func (p progress) done() bool { return p.count >= p.want && p.last >= p.goal }
+
+// next is how many messages to ask for.
+func (p progress) next() int {
+	if p.count >= p.want {
+		return 1
+	}
+	return int(min(500, p.want-p.count))
+}
+
+// handOver hands a batch to yield and reports whether there was anything in it.
+func (j *Journal) handOver(batch jetstream.MessageBatch, stream string, p *progress, yield func(Record) error) (bool, error) {
+	before := p.count
 	for msg := range batch.Messages() {
 		md, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if *n++; md.Sequence.Consumer != *n {
-			return false, fmt.Errorf("read %s: message %d came as %d", stream, *n, md.Sequence.Consumer)
+		if p.count++; md.Sequence.Consumer != p.count {
+			return false, fmt.Errorf("read %s: message %d came as %d", stream, p.count, md.Sequence.Consumer)
 		}
+		p.last = md.Sequence.Stream
 		if err := yield(j.recordAnyway(stream, msg)); err != nil {
 			return false, err
 		}
 	}
-	return *n > before, nil
+	return p.count > before, nil
 }
