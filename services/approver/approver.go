@@ -120,10 +120,12 @@ func (a *Approver) Fact(ctx context.Context, r journal.Record) error {
 	return err
 }
 
-// Due handles a timer. One that was sent again by hand may be about a rejection, too.
+// Due handles a timer. One that was sent again by hand may be about a rejection, too; one
+// that leads to a rejection leaves it to that fact's own nudge.
 func (a *Approver) Due(ctx context.Context, r journal.Record) error {
 	e, err := a.advance(ctx, r, r.Entity().ID)
-	if err == nil && e.approval.GetFact() == approval.Rejected && e.sight.Kind == e.approval.GetKind() {
+	written := e.last.Stamp.IsZero() // just now
+	if err == nil && !written && e.approval.GetFact() == approval.Rejected && e.sight.Kind == e.approval.GetKind() {
 		return a.carryOut(ctx, e.last)
 	}
 	return err
