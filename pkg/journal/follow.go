@@ -61,8 +61,13 @@ func (j *Journal) Follow(ctx context.Context, from From, filters []string, yield
 
 type yieldError struct{ error }
 
+// follow follows by a consumer of its own until that is lost. The client's ordered consumer
+// would make it anew by itself, but under a lock that its Stop waits for.
 func (j *Journal) follow(ctx context.Context, from *From, filters []string, yield func(Record) error) error {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filters, InactiveThreshold: time.Minute}
+	cfg := jetstream.ConsumerConfig{
+		FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
+		MemoryStorage: true, Replicas: 1,
+	}
 	switch {
 	case from.Seq > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
@@ -70,13 +75,17 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
 	case from.LastPerSubject:
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+		if len(filters) == 0 {
+			cfg.FilterSubjects = []string{event.Root + ".>"} // the server wants one
+		}
 	}
 	create, cancel := context.WithTimeout(ctx, appendTry)
 	defer cancel()
-	cons, err := j.streams[Facts].OrderedConsumer(create, cfg)
+	cons, err := j.streams[Facts].CreateConsumer(create, cfg)
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
+	defer j.drop(ctx, Facts, cons)
 	msgs, err := cons.Messages(jetstream.PullHeartbeat(10 * time.Second))
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
@@ -84,23 +93,34 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	defer context.AfterFunc(ctx, msgs.Stop)()
 	defer context.AfterFunc(j.ctx, msgs.Stop)()
 	defer msgs.Stop()
-	for {
+	for n := uint64(1); ; n++ {
 		msg, err := msgs.Next()
-		if errors.Is(err, jetstream.ErrNoHeartbeat) {
-			continue
-		}
 		if err != nil {
-			return err
+			return err // silence for two heartbeats, too: the consumer's server may be gone
 		}
-		r := j.recordAnyway(Facts, msg)
-		if r.None() {
-			continue // no message of a stream
+		md, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow: %w", err)
 		}
-		if err := yield(r); err != nil {
+		if md.Sequence.Consumer != n {
+			return fmt.Errorf("follow: message %d came as %d", n, md.Sequence.Consumer)
+		}
+		if err := yield(j.recordAnyway(Facts, msg)); err != nil {
 			return yieldError{err}
 		}
-		*from = From{Seq: r.Seq + 1}
+		*from = From{Seq: md.Sequence.Stream + 1}
 	}
+}
+
+// drop deletes a consumer that has served, without holding up who stops: if it fails, the
+// consumer ends by itself a minute later.
+func (j *Journal) drop(ctx context.Context, stream string, c jetstream.Consumer) {
+	if j.Healthy() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = j.streams[stream].DeleteConsumer(ctx, c.CachedInfo().Name)
 }
 
 // recordAnyway is the record of msg, with the zero Event if that cannot be read.
@@ -190,13 +210,8 @@ func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.Con
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", stream, err)
 	}
-	info := cons.CachedInfo()
-	defer func() {
-		drop, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTry)
-		defer cancel()
-		_ = j.streams[stream].DeleteConsumer(drop, info.Name) // it ends by itself a minute later
-	}()
-	p := progress{count: 0, want: info.NumPending, goal: goal}
+	defer j.drop(ctx, stream, cons)
+	p := progress{want: cons.CachedInfo().NumPending, goal: goal}
 	heard := time.Now()
 	for !p.done() {
 		// A request may be lost while a cluster elects; asking again costs nothing.
