@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -98,6 +99,9 @@ func KeepTime() { ats.Register() }
 // look through all of them at each command.
 type Redis struct {
 	m *miniredis.Miniredis
+
+	mu      sync.Mutex
+	stopped bool
 }
 
 // StartRedis listens on addr; "" keeps it off the network.
@@ -108,11 +112,18 @@ func StartRedis(addr string) (*Redis, error) {
 			return nil, fmt.Errorf("redis: %w", err)
 		}
 	}
-	return &Redis{m}, nil
+	return &Redis{m: m}, nil
 }
 
-// Dial connects without a socket.
-func (r *Redis) Dial() (net.Conn, error) { return r.m.Dial() }
+// Dial connects without a socket. It fails once the server is stopped.
+func (r *Redis) Dial() (net.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return nil, net.ErrClosed
+	}
+	return r.m.Dial()
+}
 
 // Addr is where it listens.
 func (r *Redis) Addr() string { return r.m.Addr() }
@@ -120,5 +131,10 @@ func (r *Redis) Addr() string { return r.m.Addr() }
 // Flush forgets everything.
 func (r *Redis) Flush() { r.m.FlushAll() }
 
-// Stop ends the server.
-func (r *Redis) Stop() { r.m.Close() }
+// Stop ends the server. It may be called again.
+func (r *Redis) Stop() {
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
+	r.m.Close()
+}
