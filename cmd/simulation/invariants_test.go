@@ -79,6 +79,9 @@ func (w *world) unsettled(wishes []wish) []string {
 		ours[t.GetConnection().GetId()] = t
 	}
 	for _, c := range w.exchange.Inventory().Connections {
+		if c.Status == "PROVISIONING" || c.Status == "DEPROVISIONING" {
+			open = append(open, fmt.Sprintf("circuit %s is %s at the exchange and will move on", c.Name, c.Status))
+		}
 		t := ours[event.ConnectionID("equinix", c.ID)]
 		if got, want := invariants.State(t.GetTo()), invariants.Words(c.Status, c.ProviderStatus); got != want {
 			open = append(open, fmt.Sprintf("circuit %s is %s for us and %s at the exchange", c.Name, got, want))
