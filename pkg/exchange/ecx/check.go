@@ -10,6 +10,7 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -66,8 +67,8 @@ func jsonText(v any) string {
 	switch v {
 	case nil, "":
 		return ""
-	case masked:
-		return masked
+	case wire.Masked:
+		return wire.Masked
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -128,7 +129,7 @@ func (c *checker) foreign() {
 
 func (c *checker) noToken(l leg, side string, e *patchbayv1.Endpoint) {
 	if e.GetServiceToken() != "" {
-		c.violate(l.field(side, "serviceToken"), masked, "absent: service tokens are not used at ECX v3",
+		c.violate(l.field(side, "serviceToken"), wire.Masked, "absent: service tokens are not used at ECX v3",
 			"order through an account with api: fabric")
 	}
 }
@@ -368,7 +369,7 @@ func (c *checker) authorize(l leg, p *profile) {
 		return
 	}
 	if a, asked := c.keys[l.which]; asked && !a.valid {
-		c.violate(path, masked, "an authorization key that profile "+p.Name+" takes", "the exchange says: "+a.words)
+		c.violate(path, wire.Masked, "an authorization key that profile "+p.Name+" takes", "the exchange says: "+a.words)
 	}
 }
 

@@ -64,7 +64,7 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 		return nil // texts and numbers always encode
 	}
 	notes := []string{
-		"Would be sent: " + http.MethodPost + " " + c.base + v3 + connections + " " + strings.TrimSpace(body.String()),
+		"Would be sent: " + http.MethodPost + " " + c.wire.Base() + v3 + connections + " " + strings.TrimSpace(body.String()),
 		"The price is unknown: ECX v3 does not tell prices.",
 		"Whether a tag is free is known only when the exchange takes the order.",
 	}

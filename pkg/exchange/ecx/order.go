@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -87,11 +87,11 @@ func newCreateBody(in *patchbayv1.CreateIntent, legs []leg) createBody {
 	return b
 }
 
-// masked returns b with *** for its secrets.
+// wire.Masked returns b with *** for its secrets.
 func (b createBody) masked() createBody {
 	for _, s := range []*string{&b.AuthorizationKey, &b.SecondaryAuthorization} {
 		if *s != "" {
-			*s = masked
+			*s = wire.Masked
 		}
 	}
 	return b
@@ -172,14 +172,14 @@ func lookUpKey(port string, t *patchbayv1.Tag, name string) string {
 
 // decide makes a call that may create or decide something. It reports false if there was
 // no 2xx; the outcome then says all that is known.
-func (c *Client) decide(ctx context.Context, k call, v verb) (reply, exchange.Outcome, bool) {
-	k.decides = true
-	r, err := c.send(ctx, k)
+func (c *Client) decide(ctx context.Context, k wire.Call, v verb) (wire.Reply, exchange.Outcome, bool) {
+	k.Decides = true
+	r, err := c.wire.Send(ctx, c.login, k)
 	if err != nil {
-		return r, unanswered(err), false
+		return r, wire.Unanswered(err), false
 	}
-	if !r.ok() {
-		return r, judge(r, v, k.secrets), false
+	if !r.OK() {
+		return r, judge(r, v, k.Secrets), false
 	}
 	return r, exchange.Outcome{}, true
 }
@@ -191,7 +191,7 @@ func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outco
 		return refusedHere("", "the placement has no leg")
 	}
 	k := v3Call(http.MethodPost, connections)
-	k.body, k.secrets = newCreateBody(p.Intent, legs), secretsOf(p.Intent)
+	k.Body, k.Secrets = newCreateBody(p.Intent, legs), secretsOf(p.Intent)
 	r, out, ok := c.decide(ctx, k, toPlace)
 	if !ok {
 		return named(out, legs)
@@ -247,14 +247,14 @@ func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome
 	return c.command(ctx, v3Call(http.MethodDelete, connections+"/{id}", exchangeID), exchangeID, toRemove)
 }
 
-func patch(id, action string, body any) call {
+func patch(id, action string, body any) wire.Call {
 	k := v3Call(http.MethodPatch, connections+"/{id}", id)
-	k.query, k.body = url.Values{"action": {action}}, body
+	k.Query, k.Body = url.Values{"action": {action}}, body
 	return k
 }
 
 // command makes a deciding call on circuit id.
-func (c *Client) command(ctx context.Context, k call, id string, v verb) exchange.Outcome {
+func (c *Client) command(ctx context.Context, k wire.Call, id string, v verb) exchange.Outcome {
 	if !event.ValidID(id) {
 		return refusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
 	}
@@ -305,13 +305,4 @@ func (c *Client) inFull(ctx context.Context, conn *patchbayv1.Connection, l leg)
 		return nil, fmt.Errorf("circuit %s looks like the one sought and does not show its tag", full.GetExchangeId())
 	}
 	return full, nil
-}
-
-// ahead is how far the exchange's clock is ahead of ours; 0 if it does not tell.
-func ahead(r reply) time.Duration {
-	date, err := http.ParseTime(r.header.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return date.Sub(r.at)
 }
