@@ -163,9 +163,7 @@ func (x *Exchange) lock() time.Time {
 	now := time.Now()
 	for len(x.agenda) > 0 && !x.agenda[0].at.After(now) {
 		e, _ := heap.Pop(&x.agenda).(entry) // the agenda holds nothing else
-		if e.circuit.moves == e.moves {
-			x.perform(e.circuit, e.step, e.at)
-		}
+		e.do(e.at)
 	}
 	return now
 }
@@ -192,8 +190,18 @@ func (x *Exchange) later(c *circuit, at time.Time, s step) {
 	if s != askRobot {
 		c.next, c.due = s, at
 	}
+	moves := c.moves
+	x.schedule(at, func(at time.Time) {
+		if c.moves == moves {
+			x.perform(c, s, at)
+		}
+	})
+}
+
+// schedule plans do for the time at, which it is given.
+func (x *Exchange) schedule(at time.Time, do func(at time.Time)) {
 	x.plan++
-	heap.Push(&x.agenda, entry{at: at, seq: x.plan, circuit: c, moves: c.moves, step: s})
+	heap.Push(&x.agenda, entry{at: at, seq: x.plan, do: do})
 }
 
 // perform does what was planned.
@@ -249,11 +257,9 @@ func (x *Exchange) randomID() string {
 type agenda []entry
 
 type entry struct {
-	at      time.Time
-	seq     int // among equals the older entry is first
-	circuit *circuit
-	moves   int // of the circuit when this was planned
-	step    step
+	at  time.Time
+	seq int // among equals the older entry is first
+	do  func(at time.Time)
 }
 
 func (a agenda) Len() int { return len(a) }

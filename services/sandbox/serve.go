@@ -15,12 +15,23 @@ import (
 // maxBody bounds what a client may send.
 const maxBody = 1 << 20
 
-// op is one operation of the API.
+// op is one operation of an API.
 type op struct {
-	auth bool // needs a bearer token
-	list bool // shows many circuits
-	read bool // shows circuits
-	run  func(*request) answer
+	auth   bool     // needs a bearer token
+	list   bool     // shows many circuits
+	read   bool     // shows circuits
+	speaks *dialect // nil: that of ECX
+	run    func(*request) answer
+}
+
+// dialect is how an API says what every API has to say. What is nil is said as ECX
+// says it.
+type dialect struct {
+	names        func(*request) []string              // of the circuits that a call is about
+	unauthorized func() answer                        // no token, or a bad one
+	tooLarge     func() answer                        // a body that could not be read
+	instead      func(kind string, status int) string // body of a fault's answer
+	partial      func(body any) any                   // body without one of its ids
 }
 
 // request is one call to an operation.
@@ -49,8 +60,12 @@ func (x *Exchange) endpoint(o op) http.Handler {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			// The client went away in the middle of its request, or sent far too much.
-			writeJSON(w, http.StatusRequestEntityTooLarge, violation{
-				Code: "IC-LAYER2-413", Message: "Request body could not be read"})
+			a := answer{http.StatusRequestEntityTooLarge, violation{
+				Code: "IC-LAYER2-413", Message: "Request body could not be read"}, nil}
+			if o.speaks != nil && o.speaks.tooLarge != nil {
+				a = o.speaks.tooLarge()
+			}
+			writeJSON(w, a.status, a.body)
 			return
 		}
 		q := &request{Request: r, body: body, who: x.caller(r, body)}
@@ -64,6 +79,10 @@ func (x *Exchange) endpoint(o op) http.Handler {
 func (x *Exchange) describe(o op, q *request) call {
 	c := call{method: q.Method, template: template(q.Request), path: q.URL.Path,
 		action: q.URL.Query().Get("action"), tenant: q.who, list: o.list, read: o.read}
+	if o.speaks != nil && o.speaks.names != nil {
+		c.names = o.speaks.names(q)
+		return c
+	}
 	if id := q.PathValue("uuid"); id != "" {
 		x.lock()
 		if circuit := x.circuits[id]; circuit != nil {
@@ -159,6 +178,9 @@ func (x *Exchange) sleep(d time.Duration, gone <-chan struct{}) bool {
 func (s *served) run() answer {
 	q := s.request
 	if s.op.auth && q.who == nil {
+		if s.op.speaks != nil && s.op.speaks.unauthorized != nil {
+			return s.op.speaks.unauthorized()
+		}
 		return badBearer()
 	}
 	switch s.kind() {
@@ -170,11 +192,22 @@ func (s *served) run() answer {
 	}
 	a := s.op.run(q)
 	s.created = a.created
-	if m, ok := a.body.(saved); ok && s.kind() == Partial {
-		m.SecondaryConnectionID = ""
-		a.body = m
+	if s.kind() == Partial {
+		a.body = s.partial(a.body)
 	}
 	return a
+}
+
+// partial is body without one of its ids.
+func (s *served) partial(body any) any {
+	if s.op.speaks != nil && s.op.speaks.partial != nil {
+		return s.op.speaks.partial(body)
+	}
+	if m, ok := body.(saved); ok {
+		m.SecondaryConnectionID = ""
+		return m
+	}
+	return body
 }
 
 // write sends a, after the exchange's usual delay.
@@ -213,6 +246,9 @@ func (s *served) instead(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/json")
 	if f.Kind == ForeignError || f.Kind == Garbage && body == "" {
 		h.Set("Content-Type", "text/html")
+	}
+	if body == "" && s.op.speaks != nil && s.op.speaks.instead != nil {
+		body = s.op.speaks.instead(f.Kind, status)
 	}
 	if body == "" {
 		body = defaultBody(f.Kind, status)
