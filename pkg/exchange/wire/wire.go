@@ -170,6 +170,17 @@ func (w *Wire) take(ctx context.Context, p exchange.Purpose) error {
 	return w.cfg.Budget.Take(ctx, w.cfg.Account.Name, w.cfg.Account.BudgetPerMinute, p)
 }
 
+// cool passes on for how long the exchange wants to be left alone, where it says so: all
+// instances share one account, and whoever asks on prolongs the silence.
+func (w *Wire) cool(ctx context.Context, r Reply) {
+	c, ok := w.cfg.Budget.(exchange.Cooler)
+	if !ok || r.Status != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" {
+		return
+	}
+	// The caller may have no time left; those who ask next must know all the same.
+	c.Cool(context.WithoutCancel(ctx), w.cfg.Account.Name, r.At.Add(r.RetryAfter()))
+}
+
 // RoundTrip makes one request, with a span and a line in the log. An empty token sends
 // none. Its errors are those of [Wire.Send].
 func (w *Wire) RoundTrip(ctx context.Context, k Call, token secret.Secret) (Reply, error) {
@@ -195,6 +206,7 @@ func (w *Wire) RoundTrip(ctx context.Context, k Call, token secret.Secret) (Repl
 			span.SetStatus(codes.Error, r.Words())
 		}
 		line = line.Int("status", r.Status)
+		w.cool(ctx, r)
 	}
 	line.Msg("exchange asked")
 	return r, err
