@@ -42,7 +42,7 @@ func TestInventory(t *testing.T) {
 		}
 	}
 	v := s.inventory("")
-	if len(v.Tenants) != 3 || len(v.Ports) != 8+3*2*(3+5+3) || len(v.Profiles) != 9 {
+	if len(v.Tenants) != 3 || len(v.Ports) != 8+3*2*(3+5+3)+4+2*3*2 || len(v.Profiles) != 9+2 {
 		t.Errorf("%d tenants, %d ports, %d profiles", len(v.Tenants), len(v.Ports), len(v.Profiles))
 	}
 	i := slices.IndexFunc(v.Ports, func(p sandbox.Port) bool { return p.ID == cloudPort })

@@ -106,7 +106,7 @@ func (d *draft) leg(which string) *circuit {
 	b := d.body
 	label := strings.ToUpper(which[:1]) + which[1:]
 	c := &circuit{
-		buyer:         d.buyer,
+		api: viaECX, buyer: d.buyer,
 		name:          b.name(which+"Name", label+"Name", label+" Connection Name"),
 		purchaseOrder: b.str("purchaseOrderNumber"),
 		info:          b.info("additionalInfo"),

@@ -100,7 +100,7 @@ func (x *Exchange) ecxBought(q *request) answer {
 func (x *Exchange) ecxSold(q *request) answer {
 	metros, profiles := values(q.URL.Query(), "metroCode"), values(q.URL.Query(), "profileId")
 	return x.connections(q, func() []*circuit { return q.who.sold }, func(c *circuit) bool {
-		return within(metros, c.metro) && within(profiles, c.profile.id)
+		return within(metros, c.metro) && (len(profiles) == 0 || c.profile != nil && slices.Contains(profiles, c.profile.id))
 	})
 }
 
@@ -170,7 +170,7 @@ func (x *Exchange) ecxPorts(q *request) answer {
 	defer x.unlock()
 	out := []portView{}
 	for _, p := range q.who.ports {
-		if p.managed {
+		if p.managed || p.newer {
 			continue
 		}
 		protocol := "0x8100"
@@ -273,7 +273,7 @@ func (x *Exchange) showProfile(p *profile, own bool) profileView {
 	}
 	if own {
 		for _, port := range p.seller.ports {
-			if !port.managed && port.encap == p.encap {
+			if !port.managed && !port.newer && port.encap == p.encap {
 				v.Ports = append(v.Ports, profilePort{port.id, port.metro})
 			}
 		}
@@ -302,7 +302,7 @@ func (x *Exchange) profileList(q *request, own bool) answer {
 	defer x.unlock()
 	known := len(metros) == 0 || slices.ContainsFunc(metros, func(m string) bool { return x.metro(m).code != "" })
 	for _, pr := range x.order.profiles {
-		if known && pr.visibleTo(q.who) && (!own || pr.seller == q.who) {
+		if known && !pr.newer && pr.visibleTo(q.who) && (!own || pr.seller == q.who) {
 			p.add(func() profileView { return x.showProfile(pr, own) })
 		}
 	}

@@ -82,14 +82,17 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 		RejectComment:         c.rejectComment,
 		Speed:                 c.speed.value, SpeedUnit: c.speed.unit, BillingTier: "Up to " + c.speed.String(),
 		PurchaseOrderNumber: c.purchaseOrder,
-		RedundancyType:      c.leg, RedundancyGroup: c.group,
-		AuthorizationKey: c.key, NamedTag: c.namedTag, AdditionalInfo: c.info, Notifications: c.notifications,
+		RedundancyType:      c.leg,
+		AuthorizationKey:    c.key, NamedTag: c.namedTag, AdditionalInfo: c.info, Notifications: c.notifications,
 		Remote:      c.a.port.metro != c.metro,
 		CreatedDate: isoTime(c.created), LastUpdatedDate: isoTime(c.updated), DeletedDate: isoTime(c.deleted),
 		CreatedBy: c.buyer.user.login, CreatedByFullName: c.buyer.user.fullName, CreatedByEmail: c.buyer.user.email,
 		LastUpdatedBy: c.updatedBy.login, LastUpdatedByFullName: c.updatedBy.fullName,
 		LastUpdatedByEmail: c.updatedBy.email,
 		DeletedBy:          c.deletedBy.login, DeletedByEmail: c.deletedBy.email,
+	}
+	if c.leg != "" {
+		v.RedundancyGroup = c.group
 	}
 	if c.wanted != nil {
 		v.RequestedSpeed, v.RequestedSpeedUnit = c.wanted.value, c.wanted.unit
@@ -125,6 +128,8 @@ func (x *Exchange) showSides(v *connectionView, c *circuit) {
 	if p := c.profile; p != nil {
 		v.SellerServiceUUID, v.SellerServiceName, v.SellerOrganization = p.id, p.name, p.seller.org
 		v.Private, v.Self, v.InternalProfile = p.self, p.self, p.self
+	} else if c.seller != nil {
+		v.SellerOrganization = c.seller.org
 	} else {
 		v.SellerOrganization, v.Self = c.buyer.org, true
 	}

@@ -151,6 +151,7 @@ func (x *Exchange) decideInPortal(c *circuit, v verdict, now time.Time) error {
 			return err
 		}
 		c.updatedBy = v.by
+		c.settle(now, approved)
 		x.provision(c, now, v.by.login, "approved")
 		return nil
 	case "delete":

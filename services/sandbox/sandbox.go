@@ -69,7 +69,11 @@ type Exchange struct {
 	all      []*circuit      // by age
 	used     map[string]bool // ids of circuits and groups
 	changed  []*circuit      // since the last look
-	kept     *keeper         // nil: nothing is kept
+	groups   map[string][]*circuit
+	hooks    []func(happening)        // told of each change of a circuit; they must not look at the exchange
+	passes   map[string]*serviceToken // by id
+	spent    []*serviceToken          // changed since the last look
+	kept     *keeper                  // nil: nothing is kept
 	tokens   map[string]token
 	renewals map[string]token
 	robots   map[string]Robot // by profile id, "*" for all
@@ -85,6 +89,8 @@ func New(cfg Config) *Exchange {
 		ports:     make(map[string]*port),
 		profiles:  make(map[string]*profile),
 		circuits:  make(map[string]*circuit),
+		groups:    make(map[string][]*circuit),
+		passes:    make(map[string]*serviceToken),
 		used:      make(map[string]bool),
 		tokens:    make(map[string]token),
 		renewals:  make(map[string]token),
@@ -111,6 +117,7 @@ func (x *Exchange) Handler() http.Handler {
 	mux := http.NewServeMux()
 	x.routeOAuth(mux)
 	x.routeECX(mux)
+	x.routeFabric(mux)
 	x.routeControl(mux)
 	mux.Handle("/", x.endpoint(op{run: func(*request) answer { return notFound() }}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -213,11 +220,14 @@ func (x *Exchange) perform(c *circuit, s step, at time.Time) {
 	case autoApprove:
 		x.approveByAPI(c, at)
 	case finish:
+		c.settle(at, completed)
 		c.enter(at, words{provisioned, c.working()}, "exchange", "provisioned")
 	case tearDown:
+		c.settle(at, completed)
 		c.enter(at, words{deprovisioned, notAvailable}, "exchange", "deprovisioned")
 	case changeSpeed:
 		c.speed, c.wanted = *c.wanted, nil
+		c.settle(at, completed)
 		c.note(at, "exchange", "speed is now "+c.speed.String())
 	case askRobot:
 		x.askRobot(c, at)
