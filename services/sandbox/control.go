@@ -14,6 +14,8 @@ type Inventory struct {
 	Ports       []Port       `json:"ports"`
 	Profiles    []Profile    `json:"profiles"`
 	Connections []Connection `json:"connections"` // by age
+
+	PacketFabric PacketFabric `json:"packetfabric"`
 }
 
 // Tenant is a customer of the exchange.
@@ -88,14 +90,14 @@ type Side struct {
 
 // Inventory returns all that the exchange has.
 func (x *Exchange) Inventory() Inventory {
-	return x.inventory(func(*circuit) bool { return true })
+	return x.inventory(func(*circuit) bool { return true }, func(*vc) bool { return true })
 }
 
 // inventory copies the inventory with the circuits to keep.
-func (x *Exchange) inventory(keep func(*circuit) bool) Inventory {
+func (x *Exchange) inventory(keep func(*circuit) bool, keepVC func(*vc) bool) Inventory {
 	now := x.lock()
 	defer x.unlock()
-	v := Inventory{Now: now.UTC(), Connections: []Connection{}}
+	v := Inventory{Now: now.UTC(), Connections: []Connection{}, PacketFabric: x.pfInventory(keepVC)}
 	for _, t := range x.tenants {
 		v.Tenants = append(v.Tenants, Tenant{t.org, t.clientID, t.user.login,
 			x.lockAfter > 0 && t.failures >= x.lockAfter})
@@ -230,7 +232,11 @@ func (x *Exchange) Edit(e Edit) error {
 				delete(x.tokens, secret)
 			}
 		}
+		x.pf.expire(e.Client)
 		return nil
+	}
+	if v := x.pfFind(e.Connection); v != nil {
+		return x.pfEdit(v, e, now)
 	}
 	c := x.circuits[e.Connection]
 	if c == nil {

@@ -97,7 +97,7 @@ func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, sandbox.Config{})
 		r := s.get("", "/sandbox/delays").want(http.StatusOK)
-		if got, want := strings.TrimSpace(string(r.body)), `{"provision":"2s","deprovision":"2s","visible":"0s","answer":"0s"}`; got != want {
+		if got, want := strings.TrimSpace(string(r.body)), `{"provision":"2s","deprovision":"2s","visible":"0s","answer":"0s","history":"1m0s"}`; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 		s.do("", http.MethodPut, "/sandbox/delays", object{"answer": "1500ms"}).want(http.StatusOK)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -84,6 +85,8 @@ type record struct {
 	History        []Step      `json:"history,omitempty"`
 	Next           step        `json:"next,omitempty"`
 	Due            time.Time   `json:"due,omitzero"`
+
+	PacketFabric *pfRecord `json:"packetfabric,omitempty"` // a circuit there, and nothing of the above but its id
 
 	Pass *passRecord `json:"serviceToken,omitempty"` // a service token, and nothing of the above but its id
 }
@@ -213,6 +216,12 @@ func (x *Exchange) recall(state string) error {
 			}
 			continue
 		}
+		if r.PacketFabric != nil {
+			if err := x.pfRecall(r.PacketFabric); err != nil {
+				return err
+			}
+			continue
+		}
 		c, err := x.circuit(r)
 		if err != nil {
 			return err
@@ -265,7 +274,7 @@ func (x *Exchange) rewrite(state string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = file.Write(append(lines(x.all), passLines(x.allPasses())...)); err == nil {
+	if _, err = file.Write(slices.Concat(lines(x.all), passLines(x.allPasses()), pfLines(x.pf.all))); err == nil {
 		err = os.Rename(state+".new", state)
 	}
 	if err != nil {
@@ -306,8 +315,8 @@ func lines(circuits []*circuit) []byte {
 // keep writes what has changed, in one piece: both legs of a pair or neither, and a
 // circuit with the service tokens it was ordered with.
 func (x *Exchange) keep() {
-	if x.kept != nil && len(x.changed)+len(x.spent) > 0 {
-		if _, err := x.kept.file.Write(append(lines(x.changed), passLines(x.spent)...)); err != nil {
+	if x.kept != nil && len(x.changed)+len(x.spent)+len(x.pf.changed) > 0 {
+		if _, err := x.kept.file.Write(slices.Concat(lines(x.changed), passLines(x.spent), pfLines(x.pf.changed))); err != nil {
 			x.log.Error().Err(err).Msg("circuits are not kept")
 		}
 	}
@@ -315,6 +324,8 @@ func (x *Exchange) keep() {
 		t.stock = false
 	}
 	clear(x.changed)
+	clear(x.pf.changed)
+	x.pf.changed = x.pf.changed[:0]
 	clear(x.spent)
 	x.changed, x.spent = x.changed[:0], x.spent[:0]
 }

@@ -10,7 +10,7 @@ import (
 // Robot plays a human seller in the portal: it decides the requests to a profile
 // some time after they arrive. Without a robot the seller is silent.
 type Robot struct {
-	Profile string        // profile id, or "*" for every profile without a robot of its own
+	Profile string        // id of a profile or (PacketFabric) service, a routing id, or "*" for all that have none of their own
 	Action  string        // "approve" or "reject"; "silent" takes the robot away
 	After   time.Duration // from the request to the decision; in JSON text such as "5s"
 	Comment string        // of a rejection
@@ -48,7 +48,7 @@ func robotUser() user { return user{"robot", "Seller's Robot", "robot@example.ne
 func (x *Exchange) SetRobot(r Robot) error {
 	now := x.lock()
 	defer x.unlock()
-	if r.Profile != "*" && x.profiles[r.Profile] == nil {
+	if r.Profile != "*" && x.profiles[r.Profile] == nil && !x.pf.sells(r.Profile) {
 		return fmt.Errorf("no profile %q", r.Profile)
 	}
 	switch r.Action {
@@ -70,6 +70,7 @@ func (x *Exchange) SetRobot(r Robot) error {
 			x.wakeRobot(c, now)
 		}
 	}
+	x.pfWakeFor(r, now)
 	return nil
 }
 

@@ -77,6 +77,7 @@ type Exchange struct {
 	tokens   map[string]token
 	renewals map[string]token
 	robots   map[string]Robot // by profile id, "*" for all
+	pf       packetFabric
 }
 
 // New returns an exchange that holds the default inventory and no circuits.
@@ -108,6 +109,7 @@ func New(cfg Config) *Exchange {
 		x.ids = rand.NewChaCha8(seed)
 	}
 	x.load(defaultInventory())
+	x.pf = newPacketFabric(x.tenants)
 	return x
 }
 
@@ -118,6 +120,7 @@ func (x *Exchange) Handler() http.Handler {
 	x.routeOAuth(mux)
 	x.routeECX(mux)
 	x.routeFabric(mux)
+	x.routePacketFabric(mux)
 	x.routeControl(mux)
 	mux.Handle("/", x.endpoint(op{run: func(*request) answer { return notFound() }}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
