@@ -155,6 +155,8 @@ type Acceptance struct {
 	Tag    *patchbayv1.Tag
 	// Redundancy is the request's role in a pair: primary, secondary or empty.
 	Redundancy string
+	// Description of the circuit by its seller, where the exchange takes one; may be empty.
+	Description string
 }
 
 // Port is a port of the account.
