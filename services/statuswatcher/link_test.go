@@ -50,7 +50,7 @@ func TestAnnounceWaitsForIndex(t *testing.T) {
 	defer cancel()
 	taken, followed := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := w.watches["acme"].takeAll(ctx, []shown{{conn: c, role: exchange.Buyer, at: time.Now()}}, 0)
+		_, err := w.watches["acme"].takeAll(ctx, []shown{{conn: c, role: exchange.Buyer, by: "sweep", at: time.Now()}}, 0)
 		taken <- err
 	}()
 	select {

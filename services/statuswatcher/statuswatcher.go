@@ -82,6 +82,9 @@ func Run(ctx context.Context, rt service.Runtime, pace Pace) error {
 func (w *Watcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if w.rt.Check != nil {
+		w.rt.Check(name, w.Healthy)
+	}
 	var work errgroup.Group
 	work.Go(func() error {
 		defer cancel() // it ends before ctx does only if the journal is closed
