@@ -57,7 +57,7 @@ var mayImport = map[string]string{
 	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
 	"pkg/exchange/exchangetest": schema + "pkg/exchange pkg/status",
 	"pkg/journal":               words + "pkg/telemetry",
-	"pkg/hold":                  schema + "pkg/event pkg/journal",
+	"pkg/hold":                  schema + "pkg/event pkg/intent pkg/journal",
 	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
 	"pkg/embedded":              "",
 	"pkg/service":               wires + "pkg/exchange/ecx",

@@ -94,6 +94,7 @@ func Run(ctx context.Context, rt service.Runtime) error {
 func factFilters() []string {
 	return []string{
 		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
+		event.Hold.Filter(hold.Freed, "*"),
 	}
 }
 
@@ -148,6 +149,8 @@ func relatedTo(rec journal.Record) ([]string, error) {
 		t := new(patchbayv1.Transition)
 		err := rec.Into(t)
 		return []string{t.GetConnection().GetOrderId()}, err
+	case event.Hold:
+		return nil, nil // whoever waits for it is found by its id
 	default:
 		c := new(patchbayv1.Change)
 		err := rec.Into(c)
