@@ -53,6 +53,7 @@ var mayImport = map[string]string{
 	"pkg/exchange/wire":         words + "pkg/telemetry pkg/exchange",
 	"pkg/exchange/equinix":      adapters,
 	"pkg/exchange/ecx":          adapters + "pkg/exchange/equinix",
+	"pkg/exchange/fabric":       adapters + "pkg/exchange/equinix",
 	"pkg/exchange/packetfabric": adapters,
 	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
 	"pkg/exchange/exchangetest": schema + "pkg/exchange pkg/status",
