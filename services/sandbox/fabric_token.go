@@ -111,6 +111,7 @@ func (x *Exchange) enterToken(t *serviceToken, state string, now time.Time, by u
 		t.release()
 	}
 	x.spent = append(x.spent, t)
+	x.tokenEntered(t, now, by)
 }
 
 func (t *serviceToken) release() { t.at.port.used.free(t.at.tag, t) }

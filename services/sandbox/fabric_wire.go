@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -86,6 +87,9 @@ func (x *Exchange) fabricDialect() *dialect {
 // is one, and 404 where it is not.
 func (x *Exchange) routeFabric(mux *http.ServeMux) {
 	ops := x.fabricConnectionOps()
+	for _, more := range []map[string]op{x.fabricTokenOps(), x.fabricPortOps(), x.fabricProfileOps(), x.fabricMetroOps()} {
+		maps.Copy(ops, more)
+	}
 	speaks := x.fabricDialect()
 	var paths []string
 	for pattern, o := range ops {

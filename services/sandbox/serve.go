@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -51,6 +52,7 @@ type answer struct {
 	status  int
 	body    any
 	created []string // ids of the circuits that the call made
+	header  http.Header
 }
 
 // endpoint serves o: it tells who calls, lets a fault happen, and keeps count.
@@ -60,8 +62,8 @@ func (x *Exchange) endpoint(o op) http.Handler {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			// The client went away in the middle of its request, or sent far too much.
-			a := answer{http.StatusRequestEntityTooLarge, violation{
-				Code: "IC-LAYER2-413", Message: "Request body could not be read"}, nil}
+			a := answer{status: http.StatusRequestEntityTooLarge, body: violation{
+				Code: "IC-LAYER2-413", Message: "Request body could not be read"}}
 			if o.speaks != nil && o.speaks.tooLarge != nil {
 				a = o.speaks.tooLarge()
 			}
@@ -221,6 +223,7 @@ func (s *served) write(w http.ResponseWriter, a answer) {
 		return
 	}
 	s.record(a.status)
+	maps.Copy(w.Header(), a.header)
 	writeJSON(w, a.status, a.body)
 }
 
