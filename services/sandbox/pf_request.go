@@ -140,7 +140,7 @@ func (x *Exchange) pfPostRequest(q *request) answer {
 	}
 	v.visible = now.Add(max(q.hide, x.delays.Visible))
 	x.pfAsk(v, now)
-	return answer{http.StatusCreated, x.pfShowRequest(v, q.show), []string{v.requestID}}
+	return answer{status: http.StatusCreated, body: x.pfShowRequest(v, q.show), created: []string{v.requestID}}
 }
 
 // pfAddress finds out whom v is for.
@@ -176,7 +176,7 @@ func (x *Exchange) pfRequests(q *request) answer {
 	case "":
 		return pfBadParam(`{"type": ["This field is required."]}`).answer()
 	default:
-		return pfBadParam(`{"type": ["%q is not a valid choice."]}`, kind).answer()
+		return pfBadParam(`{"type": [%q]}`, strconv.Quote(kind)+" is not a valid choice.").answer()
 	}
 	out := []pfRequestView{}
 	for _, v := range slices.Backward(list) {
@@ -319,7 +319,7 @@ func (x *Exchange) pfPostBackbone(q *request) answer {
 	v.visible = now.Add(max(q.hide, x.delays.Visible))
 	v.shown = v.visible
 	x.pfBuild(v, now, q.who.user.login)
-	return answer{http.StatusCreated, x.pfShowCircuit(v, q.show), []string{v.circuitID}}
+	return answer{status: http.StatusCreated, body: x.pfShowCircuit(v, q.show), created: []string{v.circuitID}}
 }
 
 // join puts v between two free ends of the buyer's own ports.
