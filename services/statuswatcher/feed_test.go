@@ -197,7 +197,12 @@ func TestMarkStaysForWhatIsOpen(t *testing.T) {
 	for w.m.count("changed") < 2 {
 		waitABit(t)
 	}
-	w.m.put(mine)
+	other := standing("x-2")
+	other.ASide.PortId, other.CreatedAt, other.UpdatedAt = "port-1", timestamppb.New(time.Now().Add(-time.Hour)), timestamppb.Now()
+	w.m.mu.Lock()
+	w.m.circuits["x-1"], w.m.circuits["x-2"] = mine, other // the other one is much newer
+	w.m.mu.Unlock()
+	w.facts(t, connection("x-2"), 1)
 	sweeps := w.m.count("changed")
 	for w.m.count("changed") < sweeps+3 {
 		waitABit(t)
