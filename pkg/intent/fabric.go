@@ -53,7 +53,8 @@ func (c *apiChecker) fabricNotifications(path string, all []*patchbayv1.Notifica
 	}
 }
 
-// fabricTags checks the tags of a leg against each other.
+// fabricTags checks the tags of a leg against each other. Whether a circuit to or from a
+// service token has tags, the token says.
 func (c *apiChecker) fabricTags(l ends) {
 	a, z := l.a.is, l.z.is
 	c.numbers(l.a.at("tag"), a.GetTag(), fabricTags)
@@ -71,10 +72,8 @@ func (c *apiChecker) fabricTags(l ends) {
 		c.lonelyTag(l)
 	case own && a.GetTag() != nil:
 		c.fabricTable(l)
-	case !own && a.GetPortId() != "" && a.GetTag() == nil && makesEnd(z):
-		c.add(l.a.path+".tag", "", required, "only an EPL, which goes from port to port, has no tags")
-	case !own && z.GetPortId() != "" && z.GetTag() == nil && a.GetServiceToken() != "":
-		c.add(l.z.path+".tag", "", required, "a circuit from a service token ends on a tag of the port")
+	case a.GetPortId() != "" && a.GetTag() == nil && z.GetProfileId() != "":
+		c.add(l.a.path+".tag", "", required, "a vlan on a Dot1q port, an sTag on a QinQ port")
 	}
 }
 
@@ -112,11 +111,11 @@ func (c *apiChecker) fabricTable(l ends) {
 	}
 }
 
-// fabricChange: PATCH takes name, bandwidth, term, notifications and the access point.
+// fabricChange: PATCH takes name, bandwidth, term and notifications. A port can be moved by
+// it, a tag on its own not.
 func (c *apiChecker) fabricChange(s *patchbayv1.ChangeSet) {
-	c.numbers("set.tag", s.GetTag(), fabricTags)
-	if s.GetTag().GetUntagged() {
-		c.add("set.tag.untagged", "true", "absent: Fabric v4 tags each circuit that is no EPL", "give a vlan, or an sTag")
+	if s.GetTag() != nil {
+		c.add("set.tag", tagText(s.GetTag()), "absent: Fabric v4 cannot change a tag", "order another circuit, and delete this one")
 	}
 	c.fabricNotifications("set.notifications", s.GetNotifications())
 }

@@ -21,22 +21,22 @@ var packetFabricSpeeds = []int32{
 func (c *apiChecker) packetFabricCreate(m *patchbayv1.CreateIntent) {
 	const fabric = "it is Equinix Fabric's; leave it out"
 	c.absent(
+		field{"purchaseOrder", m.GetPurchaseOrder(), "a new circuit has none; write it into description"},
 		field{"customerReference", m.GetCustomerReference(), "write it into description"},
 		field{"projectId", m.GetProjectId(), fabric},
 	)
-	if m.GetPrimary().GetZSide().GetRoutingId() != "" {
-		c.absent(field{"purchaseOrder", m.GetPurchaseOrder(), "a request to another customer has none; write it into description"})
-	}
 	c.packetFabricBilling(m)
 	for _, l := range legsOf(m) {
 		c.packetFabricEnds(l)
+		own := l.z.is.GetPortId() != ""
+		if own && l.a.is.GetTag() == nil && l.z.is.GetTag() == nil {
+			continue // it takes both ports whole
+		}
 		c.packetFabricTag(l.a)
-		if l.z.is.GetPortId() != "" {
-			c.packetFabricTag(l.z)
-			if l.a.is.GetTag().GetUntagged() && l.z.is.GetTag().GetUntagged() {
-				c.add(l.z.at("tag")+".untagged", "true", "a tag on one side at least",
-					"two untagged ends are not one EVPL; give one of them a vlan")
-			}
+		c.packetFabricTag(l.z)
+		if own && l.a.is.GetTag().GetUntagged() && l.z.is.GetTag().GetUntagged() {
+			c.add(l.z.at("tag")+".untagged", "true", "a tag on one side at least",
+				"two untagged ends are no EVPL; give one a vlan, or leave both tags out and take the ports whole")
 		}
 	}
 }
@@ -73,29 +73,41 @@ func (c *apiChecker) packetFabricTag(e end) {
 	c.numbers(e.at("tag"), t, packetFabricTags)
 }
 
-// packetFabricBilling: who pays, and at which speed. Flex bandwidth and usage have no speed
-// of their own, and what is asked for is a limit then.
+// packetFabricBilling: who pays, and how fast. Flex bandwidth is paid for already, and where
+// it or usage is billed the speed is no more than a limit.
 func (c *apiChecker) packetFabricBilling(m *patchbayv1.CreateIntent) {
 	b := m.GetBilling()
 	flex := b.GetFlexBandwidthId() != ""
-	switch {
-	case flex && b.GetAccountId() != "":
-		c.add("billing", "{…}", "either accountId or flexBandwidthId", "flex bandwidth is billed already")
-	case !flex && b.GetAccountId() == "":
-		c.add("billing.accountId", "", required, "PacketFabric's billing account, unless flexBandwidthId names what is bought already")
+	if flex {
+		for _, f := range []field{
+			{"billing.accountId", b.GetAccountId(), ""}, {"billing.longhaul", b.GetLonghaul(), ""},
+			{"billing.termMonths", text(termOf(b)), ""},
+		} {
+			if f.value != "" {
+				c.add(f.path, shown(f.path, f.value), "absent beside flexBandwidthId", "flex bandwidth is paid for already")
+			}
+		}
+	} else if b.GetAccountId() == "" {
+		c.add("billing.accountId", "", required, "PacketFabric's billing account; or flexBandwidthId, for what is paid for already")
 	}
-	limited := flex || b.GetLonghaul() == "usage"
 	switch {
-	case m.BandwidthMbps == nil && !limited:
+	case m.BandwidthMbps == nil:
 		c.add("bandwidthMbps", "", required, packetFabricSpeedHint())
-	case m.BandwidthMbps != nil && !limited:
-		c.packetFabricSpeed("bandwidthMbps", m.BandwidthMbps)
+	case !flex && b.GetLonghaul() != "usage":
+		c.packetFabricSpeed(m.GetBandwidthMbps())
 	}
 }
 
-func (c *apiChecker) packetFabricSpeed(path string, n *int32) {
-	if n != nil && !slices.Contains(packetFabricSpeeds, *n) {
-		c.add(path, text(n), "a speed that PacketFabric sells", packetFabricSpeedHint())
+func termOf(b *patchbayv1.Billing) *int32 {
+	if b == nil {
+		return nil
+	}
+	return b.TermMonths
+}
+
+func (c *apiChecker) packetFabricSpeed(mbps int32) {
+	if !slices.Contains(packetFabricSpeeds, mbps) {
+		c.add("bandwidthMbps", fmt.Sprint(mbps), "a speed that PacketFabric sells", packetFabricSpeedHint())
 	}
 }
 
