@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -91,7 +92,8 @@ type pfWorkflow struct {
 	From   time.Time `json:"from,omitzero"`
 	To     time.Time `json:"to,omitzero"`
 	Done   bool      `json:"done,omitempty"`
-	Erased time.Time `json:"erased,omitzero"` // when its history is
+	Failed int       `json:"failed,omitempty"` // position at which it ended without being done
+	Erased time.Time `json:"erased,omitzero"`  // when its history is
 }
 
 // pfStep is something that happens to a vc when its time has come.
@@ -315,15 +317,27 @@ func (x *Exchange) pfWithdraw(v *vc, reason string, now time.Time, by string) *p
 	return nil
 }
 
-// pfRemove takes the circuit v down.
+// pfRemove takes the circuit v down, also one whose workflow failed.
 func (x *Exchange) pfRemove(v *vc, now time.Time, by string) *pfRefusal {
-	if v.state != vcActive {
+	if v.state != vcActive && v.work.Failed == 0 {
 		return pfInMotion(v)
 	}
 	v.moveOn()
 	x.pfWork(v, pfDeleteWorkflow, now, x.delays.Deprovision)
 	v.enter(now, vcDeleting, by, "delete asked for")
 	x.pfLater(v, v.work.To, pfDelete)
+	return nil
+}
+
+// pfFail ends the workflow of v where it stands. The circuit stays as it is, for ever.
+func (x *Exchange) pfFail(v *vc, now time.Time, by string) error {
+	if v.circuitID == "" || v.next == "" {
+		return errors.New("nothing is under way")
+	}
+	v.moveOn()
+	position, i := v.work.at(now)
+	v.work.Failed = position
+	v.note(now, by, "failed in "+v.work.states()[i].State)
 	return nil
 }
 

@@ -164,10 +164,12 @@ func (x *Exchange) pfEdit(v *vc, e Edit, now time.Time) error {
 			return x.pfWithdraw(v, e.Comment, now, by).asError()
 		}
 		return x.pfRemove(v, now, by).asError()
+	case "fail":
+		return x.pfFail(v, now, by)
 	case "vanish":
 		x.pfVanish(v)
 	default:
-		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, vanish "+
+		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, fail, vanish "+
 			"for a circuit of PacketFabric", e.Kind)
 	}
 	return nil

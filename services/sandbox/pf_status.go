@@ -51,8 +51,8 @@ func (w pfWorkflow) at(now time.Time) (position, state int) {
 		return pfEnd, last
 	}
 	const working = pfSteps - 1
-	position = 1
-	if whole := w.To.Sub(w.From); whole > 0 {
+	position = max(1, w.Failed)
+	if whole := w.To.Sub(w.From); whole > 0 && w.Failed == 0 {
 		position = min(working, 1+int(now.Sub(w.From)*working/whole))
 	}
 	return position, (position - 1) * last / working
@@ -119,6 +119,9 @@ func (x *Exchange) pfServiceStatus(q *request) answer {
 		States: states}
 	if i > 0 {
 		w.PrevState = states[i-1].State
+	}
+	if v.work.Failed != 0 {
+		w.IsFinal, w.Failures = true, []string{states[i].Description + " failed"}
 	}
 	w.Progress.Position, w.Progress.Steps = position, pfSteps
 	out.Status.Current.pfWorkState = states[i]

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -155,5 +156,200 @@ func TestPFEqual(t *testing.T) {
 	r = s.post(acmeKey, pfThirdParty, pfOrder()).want(http.StatusBadRequest)
 	if got := r.message(); !strings.HasPrefix(got, "InvalidVlanParam: VLAN 100") {
 		t.Errorf("%s, want the VLAN in use", got)
+	}
+}
+
+// TestPFRefused tries what the exchange refuses, each with its code and words.
+func TestPFRefused(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	pending := s.ask(pfOrder())
+	landed := s.ask(with(pfOrder(), object{"interface": object{"port_circuit_id": acmeNYC, "vlan": 124}}))
+	vc := s.provision(landed, pfLanding(cloudCHI, 124))
+	bare := s.ask(with(pfOrder(), object{"interface": object{"port_circuit_id": acmeNYC, "untagged": true}}))
+	refused := s.ask(pfOrder())
+	s.post(cloudKey, pfRequests+"/"+refused+"/reject", nil).want(http.StatusOK)
+	on := func(side object) object { return with(pfOrder(), object{"interface": side}) }
+	pay := func(change object) object {
+		return with(pfOrder(), object{"bandwidth": with(pfOrder()["bandwidth"].(object), change)})
+	}
+	land := func(side object) object { return object{"interface": side} }
+	request, provision := pfRequests+"/"+pending, pfRequests+"/"+pending+"/provision"
+	const speeds = "bandwidth.speed: value is not a valid enumeration member; permitted: '50Mbps', "
+	tests := []struct {
+		name, token, method, path string
+		body                      any
+		status                    int
+		message                   string // or how it begins
+	}{
+		{"nothing at all", acmeKey, "POST", pfThirdParty, object{}, 400,
+			"routing_id: field required, market: field required, interface: field required, bandwidth: field required"},
+		{"no object", acmeKey, "POST", pfThirdParty, "[", 400, "Request body is not a valid JSON object"},
+		{"text for a number", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": "x"}), 400,
+			"interface.vlan: value is not a valid integer"},
+		{"VLAN 0 is not no VLAN", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 0}), 400,
+			"interface.vlan: ensure this value is greater than or equal to 4"},
+		{"reserved", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 3}), 400,
+			"interface.vlan: ensure this value is greater than or equal to 4"},
+		{"too high", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 4095}), 400,
+			"interface.vlan: ensure this value is less than or equal to 4094"},
+		{"neither VLAN nor untagged", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC}), 400,
+			"InvalidVlanParam: You must provide a VLAN unless untagged is set to true."},
+		{"both", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 5, "untagged": true}), 400,
+			"InvalidVlanParam: A VLAN is not allowed"},
+		{"in use", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 124}), 400,
+			"InvalidVlanParam: VLAN 124 is already in use on port " + acmeNYC + "."},
+		{"S-VLAN on a port", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeNYC, "vlan": 5, "svlan": 6}),
+			400, "InvalidVlanParam: S-VLAN is only applicable to ENNI ports"},
+		{"no S-VLAN on ENNI", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeENNI, "vlan": 5}), 400,
+			"InvalidVlanParam: You must provide an S-VLAN on ENNI port"},
+		{"untagged on ENNI", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": acmeENNI, "untagged": true}), 400,
+			"InvalidVlanParam: Untagged is not allowed on ENNI port"},
+		{"another's port", acmeKey, "POST", pfThirdParty, on(object{"port_circuit_id": globexNYC, "vlan": 5}), 404,
+			"Port not found: " + globexNYC},
+		{"speed", acmeKey, "POST", pfThirdParty, pay(object{"speed": "51Mbps"}), 400, speeds},
+		{"no speed", acmeKey, "POST", pfThirdParty, pay(object{"speed": nil}), 400, "bandwidth.speed: field required"},
+		{"term", acmeKey, "POST", pfThirdParty, pay(object{"subscription_term": 13}), 400,
+			"bandwidth.subscription_term: value is not a valid"},
+		{"longhaul", acmeKey, "POST", pfThirdParty, pay(object{"longhaul_type": "daily"}), 400,
+			"bandwidth.longhaul_type: value is not a valid"},
+		{"account", acmeKey, "POST", pfThirdParty, pay(object{"account_uuid": vc}), 404, "Account not found: "},
+		{"flex", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"bandwidth": nil, "flex_bandwidth_id": "x"}), 404,
+			"Flex bandwidth not found: x"},
+		{"customer", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"routing_id": "X"}), 404,
+			"Customer not found: X"},
+		{"oneself", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"routing_id": "PD-WUY-9VB0"}), 400,
+			"Invalid Param: Routing ID PD-WUY-9VB0 is your own"},
+		{"market", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"market": "SV"}), 404, "Market not found: SV"},
+		{"service", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"service_uuid": vc}), 404,
+			"Service not found: " + vc},
+
+		{"list without type", acmeKey, "GET", pfRequests, nil, 400, `{"type": ["This field is required."]}`},
+		{"list of another type", acmeKey, "GET", pfRequests + "?type=all", nil, 400,
+			`{"type": ["\"all\" is not a valid choice."]}`},
+		{"circuit id for a uuid", acmeKey, "GET", pfRequests + "/" + vc, nil, 404,
+			"Requested URL " + pfRequests + "/" + vc + " not found"},
+		{"uuid for a circuit id", acmeKey, "GET", pfServices + "/" + landed, nil, 404, "Requested URL " + pfServices},
+		{"no such endpoint", acmeKey, "POST", pfRequests, nil, 404, "Requested URL /v2/services/requests not found"},
+		{"status of v2", acmeKey, "GET", pfServices + "/" + vc + "/status", nil, 404, "Requested URL "},
+		{"a stranger's look", globexKey, "GET", request, nil, 404, "Requested URL " + request + " not found"},
+		{"a stranger's provision", globexKey, "POST", provision, pfLanding(cloudCHI, 7), 404, "Requested URL "},
+		{"a stranger's delete", globexKey, "DELETE", pfServices + "/" + vc, nil, 404, "Requested URL "},
+		{"a stranger's port", globexKey, "GET", "/v2/ports/" + acmeNYC, nil, 404, "Requested URL "},
+		{"the buyer provisions", acmeKey, "POST", provision, pfLanding(acmeNYC, 7), 403, "Forbidden: "},
+		{"the buyer rejects", acmeKey, "POST", request + "/reject", nil, 403, "Forbidden: "},
+		{"the seller withdraws", cloudKey, "DELETE", request, nil, 403, "Forbidden: "},
+		{"no token", "", "GET", pfServices, nil, 401, "Unauthorized"},
+		{"a token of another API", s.acme, "GET", pfServices, nil, 401, "Unauthorized"},
+
+		{"landing nowhere", cloudKey, "POST", provision, object{}, 400, "interface: field required"},
+		{"landing without a VLAN", cloudKey, "POST", provision, land(object{"port_circuit_id": cloudCHI}), 400,
+			"InvalidVlanParam: You must provide a VLAN"},
+		{"landing on the buyer's port", cloudKey, "POST", provision, pfLanding(acmeNYC, 7), 404, "Port not found: "},
+		{"landing in another market", cloudKey, "POST", provision, pfLanding(cloudATL, 7), 400,
+			"Invalid Param: Port " + cloudATL + " is not in market CHI"},
+		{"landing on a VLAN in use", cloudKey, "POST", provision, pfLanding(cloudCHI, 124), 400,
+			"InvalidVlanParam: VLAN 124 is already in use on port " + cloudCHI + "."},
+		{"landing beside the bounds", cloudKey, "POST", provision, pfLanding(cloudCHI, 1), 400,
+			"interface.vlan: ensure this value is greater than or equal to 4"},
+		{"untagged to untagged", cloudKey, "POST", pfRequests + "/" + bare + "/provision",
+			land(object{"port_circuit_id": cloudCHI, "untagged": true}), 400, "InvalidVlanParam: "},
+		{"provisioned already", cloudKey, "POST", pfRequests + "/" + landed + "/provision", pfLanding(cloudCHI, 9), 400,
+			"Invalid Param: Request " + landed + " is not pending"},
+		{"provisioned, rejected", cloudKey, "POST", pfRequests + "/" + landed + "/reject", nil, 400, "Invalid Param: "},
+		{"provisioned, withdrawn", acmeKey, "DELETE", pfRequests + "/" + landed, nil, 400, "Invalid Param: "},
+		{"rejected, provisioned", cloudKey, "POST", pfRequests + "/" + refused + "/provision", pfLanding(cloudCHI, 9), 400,
+			"Invalid Param: "},
+		{"rejected, rejected", cloudKey, "POST", pfRequests + "/" + refused + "/reject", nil, 400, "Invalid Param: "},
+		{"a change too early", acmeKey, "PATCH", pfServices + "/" + vc, object{"description": "x"}, 400, "Invalid Param: "},
+		{"the seller renames", cloudKey, "PATCH", pfServices + "/" + vc, object{"description": "x"}, 403, "Forbidden: "},
+
+		{"one end", acmeKey, "POST", pfBackbone, with(pfOwn(7, 8), object{"interfaces": []object{}}), 400,
+			"interfaces: ensure this value has 2 items"},
+		{"path with an index", acmeKey, "POST", pfBackbone, pfOwn(0, 8), 400,
+			"interfaces.0.vlan: ensure this value is greater than or equal to 4"},
+		{"one end twice", acmeKey, "POST", pfBackbone, with(pfOwn(7, 7), object{"interfaces": []object{
+			{"port_circuit_id": acmeNYC, "vlan": 7}, {"port_circuit_id": acmeNYC, "vlan": 7}}}), 400,
+			"InvalidVlanParam: VLAN 7 is already in use"},
+		{"the other's port", acmeKey, "POST", pfBackbone, with(pfOwn(7, 7), object{"interfaces": []object{
+			{"port_circuit_id": acmeNYC, "vlan": 7}, {"port_circuit_id": cloudCHI, "vlan": 7}}}), 404, "Port not found: "},
+		{"EPL with tags", acmeKey, "POST", pfBackbone, with(pfOwn(7, 7), object{"epl": true}), 400, "InvalidVlanParam: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := s.Inventory().PacketFabric
+			r := s.do(tt.token, tt.method, tt.path, tt.body)
+			r.t = t
+			if got := r.want(tt.status).message(); !strings.HasPrefix(got, tt.message) {
+				t.Errorf("%s\nwant %s", got, tt.message)
+			}
+			if after := s.Inventory().PacketFabric; !reflect.DeepEqual(before, after) {
+				t.Errorf("what is refused left a trace: %+v", after)
+			}
+		})
+	}
+}
+
+// TestPFTags lands circuits in every way that the exchange allows.
+func TestPFTags(t *testing.T) {
+	bare := func(port string) object { return object{"port_circuit_id": port, "untagged": true} }
+	double := func(port string, svlan, vlan int) object {
+		return object{"port_circuit_id": port, "svlan": svlan, "vlan": vlan}
+	}
+	plain := func(port string, vlan int) object { return object{"port_circuit_id": port, "vlan": vlan} }
+	s := open(t, sandbox.Config{})
+	tests := []struct {
+		name string
+		a, z object
+		ok   bool
+	}{
+		{"VLAN to VLAN", plain(acmeNYC, 4), plain(cloudCHI, 4094), true},
+		{"VLAN to ENNI", plain(acmeNYC, 5), double(cloudENNI, 10, 10), true},
+		{"ENNI to VLAN", double(acmeENNI, 10, 11), plain(cloudCHI, 5), true},
+		{"the same S-VLAN with another VLAN", double(acmeENNI, 10, 12), double(cloudENNI, 10, 11), true},
+		{"the same both", plain(acmeNYC, 6), double(cloudENNI, 10, 11), false},
+		{"VLAN to untagged", plain(acmeNYC, 6), bare(cloudCHI), true},
+		{"the second untagged", plain(acmeNYC, 7), bare(cloudCHI), false},
+		{"untagged to VLAN", bare(acmeNYC), plain(cloudCHI, 6), true},
+		{"untagged to untagged", bare(acmeNYC2), bare(cloudCHI2), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := s.post(acmeKey, pfThirdParty, with(pfOrder(), object{"interface": tt.a})).want(http.StatusCreated)
+			if got, want := r.object()["allow_untagged_z"], tt.a["untagged"] != true; got != want {
+				t.Errorf("allow_untagged_z %v, want %v", got, want)
+			}
+			id := r.text("vc_request_uuid")
+			r = s.post(cloudKey, pfRequests+"/"+id+"/provision", object{"interface": tt.z, "description": "landed"})
+			if !tt.ok {
+				if got := r.want(http.StatusBadRequest).message(); !strings.HasPrefix(got, "InvalidVlanParam: ") {
+					t.Errorf("%s, want the VLAN refused", got)
+				}
+				return
+			}
+			for i, want := range []object{tt.a, tt.z} {
+				got, _ := r.want(http.StatusCreated).object()["interfaces"].([]any)[i].(object)
+				for _, field := range []string{"port_circuit_id", "vlan", "svlan", "untagged"} {
+					w := want[field]
+					if n, ok := w.(int); ok {
+						w = float64(n)
+					}
+					if field == "untagged" && w == nil {
+						w = false
+					}
+					if got[field] != w {
+						t.Errorf("end %d: %s is %v, want %v", i, field, got[field], w)
+					}
+				}
+			}
+			if got := r.text("description"); got != "landed" {
+				t.Errorf("description %s, want the seller's", got)
+			}
+		})
+	}
+	for port, want := range map[string]float64{acmeNYC: 7, acmeENNI: 4, acmeNYC2: 4} {
+		got := s.get(acmeKey, "/v2/ports/"+port+"/vlan-summary").want(http.StatusOK).object()
+		if got["lowest_available_vlan"] != want || got["max_vlan"] != 4094.0 {
+			t.Errorf("%s: %v, want %v of 4094", port, got, want)
+		}
 	}
 }
