@@ -101,6 +101,17 @@ func TestParties(t *testing.T) {
 				tt.lister, tt.role, buyer, seller, o, tt.buyer, tt.seller, tt.observer, tt.reason)
 		}
 	}
+	two := newParties(account.File{Accounts: []account.Account{
+		{Name: "x", API: account.ECX, Role: account.Seller}, {Name: "f", API: account.Fabric, Role: account.Seller},
+	}})
+	two.learn("x", exchange.Parties{Profiles: []string{"f-1"}})
+	two.learn("f", exchange.Parties{Profiles: []string{"f-1"}})
+	c := &patchbayv1.Connection{ZSide: &patchbayv1.Side{ProfileId: "f-1"}}
+	for api, want := range map[account.API]string{account.ECX: "x", account.Fabric: "f", account.PacketFabric: ""} {
+		if got := two.sellerAt(c, api); got != want {
+			t.Errorf("seller at %s = %q, want %q: who orders at an API is answered through it", api, got, want)
+		}
+	}
 	if o := p.observer("left", "s"); o != "s" {
 		t.Errorf("observer = %q, want s: an account that has left the file observes nothing", o)
 	}

@@ -245,6 +245,7 @@ func (a *watch) around(k circuit, conn *patchbayv1.Connection, role string, orde
 	buyer, seller := a.parties.on(shown, a.account.Name, role)
 	if by, ok := a.rt.Accounts.ByName(e.link.account); ok && by.Role.Buys() {
 		buyer = by.Name // of several accounts that own the port the one that ordered
+		seller = cmp.Or(a.parties.sellerAt(shown, by.API), seller)
 	}
 	e.buyer = cmp.Or(k.account(exchange.Buyer), buyer)
 	e.seller = cmp.Or(k.account(exchange.Seller), seller)
