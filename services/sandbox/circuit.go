@@ -270,7 +270,9 @@ func (c *circuit) release() {
 
 // add puts a new circuit on the exchange and starts its life.
 func (x *Exchange) add(c *circuit, now time.Time) {
-	c.id = x.newID()
+	if c.id == "" {
+		c.id = x.newID()
+	}
 	if c.group == "" {
 		c.group = derivedID(c.id, "group")
 	}

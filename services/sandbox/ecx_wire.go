@@ -103,10 +103,10 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 	x.showSides(&v, c)
 	if s.name == "" || s.name == c.name {
 		if s.status != "" {
-			v.Status = s.status
+			v.Status = s.word(s.status)
 		}
 		if s.providerStatus != "" {
-			v.ProviderStatus = s.providerStatus
+			v.ProviderStatus = s.word(s.providerStatus)
 		}
 	}
 	return v

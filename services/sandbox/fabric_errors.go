@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Codes of the Fabric v4 wire that several operations use. Those marked "ours" stand
@@ -94,12 +95,15 @@ func fabricForbidden() answer {
 		Message: "Operation not allowed", Details: "Operation not allowed for current user"}}}
 }
 
-// correlate returns body with the correlation id in each error that has none.
-func correlate(body any, id string) any {
+// correlate returns body with the correlation id in each error that has none: the
+// caller's own, or else one that belongs to the call.
+func correlate(body any, q *request) any {
 	list, ok := body.(fabricErrors)
 	if !ok {
 		return body
 	}
+	id := cmp.Or(q.Header.Get("X-Correlation-Id"),
+		derivedID("correlation", q.Method, q.URL.String(), time.Now().Format(time.RFC3339Nano)))
 	out := slices.Clone(list)
 	for i := range out {
 		out[i].CorrelationID = cmp.Or(out[i].CorrelationID, id)

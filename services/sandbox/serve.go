@@ -44,8 +44,16 @@ type request struct {
 	show showing
 }
 
-// showing is how a fault makes circuits look.
-type showing struct{ name, status, providerStatus string }
+// showing is how a fault makes circuits look. Empty words leave a circuit's own.
+type showing struct{ name, status, providerStatus, state string }
+
+// word is what a word of a fault shows: two quotation marks stand for the empty word.
+func (s showing) word(w string) string {
+	if w == `""` {
+		return ""
+	}
+	return w
+}
 
 // answer is what an operation says. A nil body is an empty one.
 type answer struct {
@@ -189,8 +197,9 @@ func (s *served) run() answer {
 	case Hide:
 		q.hide = s.fault.Delay
 	case ShowStatus:
-		status, provider, _ := strings.Cut(s.fault.Value, "/")
-		q.show = showing{s.fault.Match.Name, status, provider}
+		status, rest, _ := strings.Cut(s.fault.Value, "/")
+		provider, state, _ := strings.Cut(rest, "/")
+		q.show = showing{s.fault.Match.Name, status, provider, state}
 	}
 	a := s.op.run(q)
 	s.created = a.created
