@@ -3,18 +3,19 @@ package packetfabric
 import "sync"
 
 // knowledge is what answers have told that later ones may not: which circuit a request
-// became, and which customer a routing id leads to. It grows with the account's circuits.
+// became, that it was there, and which customer a routing id leads to. It grows with the account's circuits.
 type knowledge struct {
 	mu        sync.Mutex
 	circuits  map[string]string          // by request
 	requests  map[string]string          // by circuit
+	seen      map[string]bool            // circuits that were shown
 	customers map[string]string          // by routing id
 	routes    map[string]map[string]bool // routing ids by customer
 }
 
 func newKnowledge() *knowledge {
 	return &knowledge{
-		circuits: map[string]string{}, requests: map[string]string{},
+		circuits: map[string]string{}, requests: map[string]string{}, seen: map[string]bool{},
 		customers: map[string]string{}, routes: map[string]map[string]bool{},
 	}
 }
@@ -44,6 +45,19 @@ func (k *knowledge) requestOf(circuit string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.requests[circuit]
+}
+
+// saw notes that a circuit was shown, and wasSeen reports it.
+func (k *knowledge) saw(circuit string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.seen[circuit] = true
+}
+
+func (k *knowledge) wasSeen(circuit string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen[circuit]
 }
 
 // leads notes that a routing id leads to a customer.

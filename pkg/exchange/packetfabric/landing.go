@@ -197,14 +197,9 @@ func (c *Client) InUse(ctx context.Context, portID string) ([]*patchbayv1.Tag, e
 	if i < 0 {
 		return nil, fmt.Errorf("%q is no port of account %s", portID, c.cfg.Account.Name)
 	}
-	k := call(http.MethodGet, v2, services, exchange.ForOrder)
-	r, err := c.read(ctx, k)
+	circuits, err := c.listCircuits(ctx, exchange.ForOrder)
 	if err != nil {
 		return nil, err
-	}
-	circuits, err := readAll(r, readCircuit)
-	if err != nil {
-		return nil, malformed(k, err)
 	}
 	var tags []*patchbayv1.Tag
 	for _, v := range circuits {
@@ -232,12 +227,13 @@ func (c *Client) ruledOut(ctx context.Context, portID string) ([]*patchbayv1.Tag
 		Lowest wire.Number `json:"lowest_available_vlan"`
 		Max    wire.Number `json:"max_vlan"`
 	}
-	if !decode(r.Body, &s) || s.Lowest == 0 {
+	if !decode(r.Body, &s) || s.Lowest == 0 && s.Max == 0 {
 		return nil, malformed(k, errors.New("a summary in a form that is not the exchange's"))
 	}
 	var tags []*patchbayv1.Tag
 	for vlan := int32(minTag); vlan <= maxTag; vlan++ {
-		if vlan < int32(s.Lowest) || s.Max > 0 && vlan > int32(s.Max) {
+		full := s.Lowest == 0 // there is no lowest one
+		if full || vlan < int32(s.Lowest) || s.Max > 0 && vlan > int32(s.Max) {
 			tags = append(tags, &patchbayv1.Tag{Vlan: &vlan})
 		}
 	}

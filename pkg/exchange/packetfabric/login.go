@@ -95,13 +95,17 @@ type granted struct {
 	Expires wire.Text `json:"time_expires"`
 }
 
-// life is how long the token lives, told by the exchange's own clock.
+// life is how long the token lives, told by the exchange's own clock. One that is over at
+// its birth is not believed: a token that is bad after all is answered with 401.
 func (g granted) life(r wire.Reply) time.Duration {
 	at := wire.Date(g.Expires)
 	if at == nil {
 		return tokenLife
 	}
-	return max(at.AsTime().Sub(r.At.Add(r.Ahead())), 0)
+	if life := at.AsTime().Sub(r.At.Add(r.Ahead())); life > 0 {
+		return life
+	}
+	return tokenLife
 }
 
 // logIn asks for a token, and remembers a refusal. The caller has the turn.

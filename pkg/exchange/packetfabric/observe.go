@@ -18,9 +18,9 @@ import (
 	"patchbay.io/pkg/status"
 )
 
-// settling is how long after a request was provisioned its circuit may still be missing
-// from what the exchange shows. After that it is gone.
-const settling = 2 * time.Minute
+// settling is how long after a request was provisioned its circuit, if it never was shown,
+// may still be missing from what the exchange shows. After that it is gone.
+const settling = 30 * time.Second
 
 // refused is an answer in the exchange's own form to a call that changes nothing.
 type refused struct {
@@ -85,6 +85,7 @@ func (c *Client) getCircuit(ctx context.Context, id string, p exchange.Purpose) 
 	if !strings.EqualFold(string(v.ID), id) {
 		return circuit{}, malformed(k, fmt.Errorf("the exchange answered with %s", v.ID))
 	}
+	c.known.saw(string(v.ID))
 	return v, nil
 }
 
@@ -118,7 +119,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 		return q.connection(nil), nil
 	}
 	v, err := c.getCircuit(ctx, string(q.Circuit), p)
-	if errors.Is(err, errAbsent) && q.fresh(r) {
+	if errors.Is(err, errAbsent) && c.coming(q, r) {
 		return q.connection(nil), nil
 	}
 	if err == nil {
@@ -142,11 +143,11 @@ func (c *Client) getAlone(ctx context.Context, id, request string, p exchange.Pu
 	return v.connection(request), nil
 }
 
-// fresh reports whether the request changed so lately, by the clock of its own answer, that
-// its circuit may not be shown yet.
-func (r request) fresh(answer wire.Reply) bool {
-	at := wire.Date(r.Updated)
-	return at != nil && answer.At.Add(answer.Ahead()).Sub(at.AsTime()) < settling
+// coming reports whether the circuit of a request may be yet to be shown: the request
+// changed lately, by the clock of the answer that shows it. It is gone otherwise.
+func (c *Client) coming(q request, answer wire.Reply) bool {
+	at := wire.Date(q.Updated)
+	return at != nil && answer.At.Add(answer.Ahead()).Sub(at.AsTime()) < settling && !c.known.wasSeen(string(q.Circuit))
 }
 
 // inMotion adds to a circuit in motion what its workflow tells. The circuit itself has the
@@ -216,13 +217,9 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 		return picture{}, fmt.Errorf("%q is no role of a list", role)
 	}
 	var s picture
-	k := call(http.MethodGet, v2, services, p)
-	r, err := c.read(ctx, k)
-	if err == nil {
-		s.circuits, err = readAll(r, readCircuit)
-	}
-	if err != nil {
-		return picture{}, malformed(k, err)
+	var err error
+	if s.circuits, err = c.listCircuits(ctx, p); err != nil {
+		return picture{}, err
 	}
 	if s.requests, s.last, err = c.listRequests(ctx, direction, p); err != nil {
 		return picture{}, err
@@ -238,6 +235,22 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 		}
 	}
 	return s, nil
+}
+
+func (c *Client) listCircuits(ctx context.Context, p exchange.Purpose) ([]circuit, error) {
+	k := call(http.MethodGet, v2, services, p)
+	r, err := c.read(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	all, err := readAll(r, readCircuit)
+	if err != nil {
+		return nil, malformed(k, err)
+	}
+	for _, v := range all {
+		c.known.saw(string(v.ID))
+	}
+	return all, nil
 }
 
 func (c *Client) listRequests(ctx context.Context, direction string, p exchange.Purpose) ([]request, wire.Reply, error) {
@@ -290,7 +303,7 @@ func (c *Client) List(ctx context.Context, role string, moving bool, yield func(
 	}
 	for _, q := range s.requests {
 		v := s.circuit(q)
-		if v == nil && !q.waiting() && q.Circuit != "" && !q.fresh(s.last) {
+		if v == nil && !q.waiting() && q.Circuit != "" && !c.coming(q, s.last) {
 			continue // its circuit is gone
 		}
 		if v != nil {

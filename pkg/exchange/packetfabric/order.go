@@ -113,7 +113,7 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 func (c *Client) located(s picture, q request) *patchbayv1.Connection {
 	v := s.circuit(q)
 	conn := q.connection(v)
-	if v == nil && !q.waiting() && q.Circuit != "" && !q.fresh(s.last) {
+	if v == nil && !q.waiting() && q.Circuit != "" && !c.coming(q, s.last) {
 		gone := status.Gone()
 		conn.Status, conn.ProviderStatus = string(gone.Status), string(gone.Provider)
 	}
