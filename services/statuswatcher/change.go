@@ -92,7 +92,7 @@ func final(stage string) bool { return stage == completed || stage == rejected |
 func wordOf(p past, now *patchbayv1.Connection, diffs []*patchbayv1.Difference, orders []changeOrder) string {
 	native := now.GetNative().GetChange()
 	up := string(status.Provisioned)
-	if native == "" || p.conn.GetStatus() != up || now.GetStatus() != up {
+	if now.GetApi() != string(status.Fabric) || native == "" || p.conn.GetStatus() != up || now.GetStatus() != up {
 		return ""
 	}
 	word := strings.ToUpper(strings.TrimSpace(native))

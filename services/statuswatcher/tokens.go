@@ -74,7 +74,8 @@ func (w *Watcher) redeemed(ex string) {
 // twice, as the exchange may show late what has become of one.
 func (a *watch) listingTokens(ctx context.Context, issuer exchange.Tokens) {
 	doubts := map[string]string{}
-	wait, again := time.Duration(0), false
+	var wait time.Duration
+	var again bool
 	for {
 		timer := time.After(max(wait, a.awayFor()))
 		select {
