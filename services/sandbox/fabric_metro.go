@@ -2,8 +2,8 @@ package sandbox
 
 import "net/http"
 
-// fabNoMetro is the code of what is wrong with a request for metros.
-const fabNoMetro = "EQ-3036013"
+// fabBadMetro is the code of what is wrong with a request for metros.
+const fabBadMetro = "EQ-3036013"
 
 func (x *Exchange) fabricMetroOps() map[string]op {
 	return map[string]op{
@@ -46,7 +46,7 @@ func (x *Exchange) showMetro(m metro) fabricMetroView {
 
 // badMetro is what metros answer to a request that is wrong.
 func badMetro(message, property, reason string) answer {
-	return answer{status: http.StatusBadRequest, body: fabricErrors{{Code: fabNoMetro, Message: message,
+	return answer{status: http.StatusBadRequest, body: fabricErrors{{Code: fabBadMetro, Message: message,
 		Info: []fabricCause{{Property: property, Reason: reason}}}}}
 }
 
@@ -57,7 +57,7 @@ func (x *Exchange) fabricMetros(q *request) answer {
 	if presence != "" && presence != "MY_PORTS" {
 		return badMetro("Invalid Query Parameter", "presence", "Allowed value for presence is MY_PORTS")
 	}
-	offset, limit, wrong := readPage(query, fabNoMetro)
+	offset, limit, wrong := readPage(query, fabBadMetro)
 	if len(wrong) > 0 {
 		return badMetro("Invalid Query Parameter", "pagination", "offset must be at least 0, limit at least 1")
 	}

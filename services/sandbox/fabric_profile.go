@@ -15,7 +15,7 @@ import (
 const (
 	fabProfileValue  = "EQ-3001022"
 	fabProfileSearch = "EQ-3001202"
-	fabNoProfile     = "EQ-3001114"
+	fabGoneProfile   = "EQ-3001114"
 )
 
 func (x *Exchange) fabricProfileOps() map[string]op {
@@ -305,7 +305,7 @@ func (x *Exchange) profileOf(q *request, side string) *profile {
 }
 
 func unknownProfile() answer {
-	return fabricRefusal(http.StatusBadRequest, fabNoProfile,
+	return fabricRefusal(http.StatusBadRequest, fabGoneProfile,
 		"Some of the profile with the given id either not in valid state  or not exist in database", "")
 }
 

@@ -509,6 +509,6 @@ func (x *Exchange) fabricTokenAction(q *request) answer {
 	if refused != nil {
 		return *refused
 	}
-	x.tokenEvent(t, "resend_email_notification.succeeded", "Token resend email notification succeeded", now, q.who.user)
+	x.tokenEvent(t, tokenNews{"resend_email_notification.succeeded", "Token resend email notification succeeded"}, now, q.who.user)
 	return answer{status: http.StatusAccepted, body: t.view()}
 }

@@ -50,7 +50,7 @@ func (x *Exchange) fabricTokenPatch(q *request) answer {
 		x.planExpiry(t)
 	}
 	x.spent = append(x.spent, t)
-	x.tokenEvent(t, "attribute.changed", "Token successfully updated", now, q.who.user)
+	x.tokenEvent(t, tokenNews{"attribute.changed", "Token successfully updated"}, now, q.who.user)
 	return answer{status: http.StatusOK, body: t.view()}
 }
 

@@ -87,7 +87,8 @@ func (x *Exchange) fabricDialect() *dialect {
 // is one, and 404 where it is not.
 func (x *Exchange) routeFabric(mux *http.ServeMux) {
 	ops := x.fabricConnectionOps()
-	for _, more := range []map[string]op{x.fabricTokenOps(), x.fabricPortOps(), x.fabricProfileOps(), x.fabricMetroOps()} {
+	for _, more := range []map[string]op{x.fabricTokenOps(), x.fabricPortOps(), x.fabricProfileOps(), x.fabricMetroOps(),
+		x.fabricEventOps(), x.fabricStreamOps()} {
 		maps.Copy(ops, more)
 	}
 	speaks := x.fabricDialect()

@@ -14,13 +14,16 @@
 // at all; a circuit moves only along its life cycle unless an edit forces it; and a
 // fault happens to exactly the calls it was asked for.
 //
-// Nothing runs in the background. What falls due (provisioning finished, a robot's
-// decision) is done, in order and with the time at which it fell due, before the
-// next look at the exchange; nobody can see the difference, and there is nothing to
-// stop but the answers that are being held back.
+// Nothing runs in the background unless somebody is subscribed to events. What falls due
+// (provisioning finished, a robot's decision) is done, in order and with the time at
+// which it fell due, before the next look at the exchange; nobody can see the
+// difference, and there is nothing to stop but the answers that are being held back.
+// With a subscription it is done when it falls due, and told to the webhook by
+// goroutines for which Close waits.
 //
-// Circuits outlive the process if [Open] is given a file; all else begins anew. The
-// exchange never calls anybody, and does not check that what is ordered could be built.
+// Circuits and service tokens outlive the process if [Open] is given a file; all else
+// begins anew. The exchange calls nobody but those webhooks, and does not check that
+// what is ordered could be built.
 package sandbox
 
 import (
@@ -41,6 +44,7 @@ type Config struct {
 	Seed      int64          // ids and tokens: 0 makes them random, otherwise they are replayable
 	Delays    Delays         // the zero Delays means [DefaultDelays]
 	LockAfter int            // failed logins in a row that lock an account; 0 means 5, negative never
+	Dial      Dial           // by which webhooks are reached; nil means the network
 }
 
 // Exchange is one exchange with its inventory, circuits, clock and faults. Its
@@ -48,6 +52,7 @@ type Config struct {
 type Exchange struct {
 	log       zerolog.Logger
 	lockAfter int
+	dial      Dial
 	done      chan struct{} // closed by Close; ends answers that are being held back
 
 	calls  callLog
@@ -56,6 +61,7 @@ type Exchange struct {
 	mu       sync.Mutex // guards all below
 	closed   bool
 	inFlight sync.WaitGroup
+	pushers  sync.WaitGroup // whatever runs for subscribers
 	delays   Delays
 	ids      *rand.ChaCha8 // nil: random
 	agenda   agenda
@@ -70,7 +76,12 @@ type Exchange struct {
 	used     map[string]bool // ids of circuits and groups
 	changed  []*circuit      // since the last look
 	groups   map[string][]*circuit
-	hooks    []func(happening)        // told of each change of a circuit; they must not look at the exchange
+	hooks    []func(happening) // told of each change of a circuit; they must not look at the exchange
+	events   eventLog
+	told     int // events so far
+	streams  []*stream
+	clock    bool                     // somebody waits for what falls due
+	sooner   chan struct{}            // tells them that something falls due earlier
 	passes   map[string]*serviceToken // by id
 	spent    []*serviceToken          // changed since the last look
 	kept     *keeper                  // nil: nothing is kept
@@ -85,6 +96,9 @@ func New(cfg Config) *Exchange {
 	x := &Exchange{
 		log:       cfg.Log,
 		lockAfter: cfg.LockAfter,
+		dial:      cfg.Dial,
+		events:    make(eventLog),
+		sooner:    make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		delays:    cfg.Delays,
 		ports:     make(map[string]*port),
@@ -109,6 +123,7 @@ func New(cfg Config) *Exchange {
 		x.ids = rand.NewChaCha8(seed)
 	}
 	x.load(defaultInventory())
+	x.hooks = append(x.hooks, x.connectionEvents)
 	x.pf = newPacketFabric(x.tenants)
 	return x
 }
@@ -155,6 +170,7 @@ func (x *Exchange) Close() {
 	}
 	x.mu.Unlock()
 	x.inFlight.Wait()
+	x.pushers.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.keep() // what fell due in the last look of all
@@ -212,6 +228,12 @@ func (x *Exchange) later(c *circuit, at time.Time, s step) {
 func (x *Exchange) schedule(at time.Time, do func(at time.Time)) {
 	x.plan++
 	heap.Push(&x.agenda, entry{at: at, seq: x.plan, do: do})
+	if x.clock {
+		select {
+		case x.sooner <- struct{}{}:
+		default: // they have been told already
+		}
+	}
 }
 
 // perform does what was planned.
