@@ -187,8 +187,11 @@ func (c *Client) SearchTokens(ctx context.Context, q TokenQuery, yield func(Serv
 			is("/connection/zSide/accessPointSelectors/port/uuid", q.PortID),
 		}})
 	}
-	k := v4Call(http.MethodPost, serviceTokens+"/search")
-	k.Body = query{Filter: &filter{And: all}}
+	k := v4Call(http.MethodGet, serviceTokens)
+	if len(all) > 0 {
+		k = v4Call(http.MethodPost, serviceTokens+"/search")
+		k.Body = query{Filter: &filter{And: all}}
+	}
 	return c.pages(ctx, listed(k, true), func(item json.RawMessage) error {
 		t, err := readToken(item)
 		if err != nil {
