@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"patchbay.io/pkg/exchange/wire"
 	"strconv"
 
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange/wire"
 )
 
 // mostPages bounds a list that says of no page that it is the last.
