@@ -370,74 +370,86 @@ func TestPFKept(t *testing.T) {
 	})
 }
 
+// pfMove is one random call; pick chooses a request or circuit among those there are.
+type pfMove struct {
+	call, who, pick, vlan, svlan, wait int
+	enni                               bool
+}
+
+// side is the end that m names: port or enni, without a tag where the VLAN is 3.
+func (m pfMove) side(port, enni string) object {
+	switch {
+	case m.enni:
+		return object{"port_circuit_id": enni, "vlan": m.vlan, "svlan": m.svlan}
+	case m.vlan == 3:
+		return object{"port_circuit_id": port, "untagged": true}
+	}
+	return object{"port_circuit_id": port, "vlan": m.vlan}
+}
+
 // TestPFRandom makes random calls: a VLAN of a port has one owner at a time, a request is
 // settled once, and every circuit holds both of its ends until it is deleted.
 func TestPFRandom(t *testing.T) {
+	move := rapid.Custom(func(t *rapid.T) pfMove {
+		n := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
+		return pfMove{n("call", 0, 9), n("who", 0, 5), n("pick", 0, 50), n("vlan", 3, 6), n("svlan", 4, 5),
+			n("wait", 0, 2), rapid.Bool().Draw(t, "enni")}
+	})
 	rapid.Check(t, func(rt *rapid.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s := open(t, sandbox.Config{Seed: 1})
-			var requests, circuits []string
-			settled := make(map[string]string)
-			settle := func(id, how string, r *reply) {
-				if r.status >= 300 {
-					return
-				}
-				if old := settled[id]; old != "" {
-					rt.Fatalf("%s was %s and then %s", id, old, how)
-				}
-				settled[id] = how
-			}
-			end := func(ports ...string) object {
-				side := object{"port_circuit_id": rapid.SampledFrom(ports).Draw(rt, "port")}
-				if vlan := rapid.IntRange(3, 8).Draw(rt, "vlan"); vlan > 3 {
-					side["vlan"] = vlan
-				} else {
-					side["untagged"] = true
-				}
-				if rapid.Bool().Draw(rt, "double") {
-					side["svlan"] = rapid.IntRange(4, 5).Draw(rt, "svlan")
-				}
-				return side
-			}
-			one := func(ids []string) string {
-				if len(ids) == 0 {
-					return "none"
-				}
-				return rapid.SampledFrom(ids).Draw(rt, "id")
-			}
-			for range rapid.IntRange(1, 40).Draw(rt, "calls") {
-				token := rapid.SampledFrom([]string{acmeKey, cloudKey, globexKey}).Draw(rt, "who")
-				id := one(requests)
-				switch rapid.IntRange(0, 7).Draw(rt, "call") {
-				case 0, 1:
-					r := s.post(acmeKey, pfThirdParty, with(pfOrder(), object{"interface": end(acmeNYC, acmeENNI)}))
-					if r.status == http.StatusCreated {
-						requests = append(requests, r.text("vc_request_uuid"))
-					}
-				case 2, 3:
-					r := s.post(token, pfRequests+"/"+id+"/provision", object{"interface": end(cloudCHI, cloudENNI)})
-					settle(id, "provisioned", r)
-					if r.status == http.StatusCreated {
-						circuits = append(circuits, r.text("vc_circuit_id"))
-					}
-				case 4:
-					settle(id, "rejected", s.post(token, pfRequests+"/"+id+"/reject", nil))
-				case 5:
-					settle(id, "withdrawn", s.do(token, http.MethodDelete, pfRequests+"/"+id, nil))
-				case 6:
-					s.do(token, http.MethodDelete, pfServices+"/"+one(circuits), nil)
-				case 7:
-					s.do(token, http.MethodPatch, pfServices+"/"+one(circuits), object{"interfaces": []object{end(acmeNYC, cloudCHI)}})
-				}
-				time.Sleep(time.Duration(rapid.IntRange(0, 2).Draw(rt, "wait")) * time.Second)
-				pfConsistent(rt, s.Inventory().PacketFabric)
-			}
-		})
+		moves := rapid.SliceOfN(move, 10, 60).Draw(rt, "moves")
+		var err error
+		synctest.Test(t, func(t *testing.T) { err = pfPlay(open(t, sandbox.Config{Seed: 1}), moves) })
+		if err != nil {
+			rt.Fatal(err)
+		}
 	})
 }
 
+func pfPlay(s *site, moves []pfMove) error {
+	var requests, circuits []string
+	settled := make(map[string]string)
+	for _, m := range moves {
+		seller := []string{cloudKey, cloudKey, cloudKey, cloudKey, acmeKey, globexKey}[m.who]
+		anyone := []string{acmeKey, cloudKey, globexKey}[m.who%3]
+		one := func(ids []string) string { return append(ids, "none")[m.pick%(len(ids)+1)] }
+		id, how := one(requests), ""
+		var r *reply
+		switch m.call {
+		case 0, 1, 2:
+			r = s.post(acmeKey, pfThirdParty, with(pfOrder(), object{"interface": m.side(acmeNYC, acmeENNI)}))
+			if r.status == http.StatusCreated {
+				requests = append(requests, r.text("vc_request_uuid"))
+			}
+		case 3, 4, 5:
+			how, r = "provisioned", s.post(seller, pfRequests+"/"+id+"/provision", object{"interface": m.side(cloudCHI, cloudENNI)})
+			if r.status == http.StatusCreated {
+				circuits = append(circuits, r.text("vc_circuit_id"))
+			}
+		case 6:
+			how, r = "rejected", s.post(seller, pfRequests+"/"+id+"/reject", nil)
+		case 7:
+			how, r = "withdrawn", s.do(anyone, http.MethodDelete, pfRequests+"/"+id, nil)
+		case 8:
+			s.do(anyone, http.MethodDelete, pfServices+"/"+one(circuits), nil)
+		case 9:
+			s.do(anyone, http.MethodPatch, pfServices+"/"+one(circuits), object{"interfaces": []object{m.side(acmeNYC, cloudENNI)}})
+		}
+		if how != "" && r.status < 300 {
+			if old := settled[id]; old != "" {
+				return fmt.Errorf("%s was %s and then %s", id, old, how)
+			}
+			settled[id] = how
+		}
+		time.Sleep(time.Duration(m.wait) * time.Second)
+		if err := pfConsistent(s.Inventory().PacketFabric); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // pfConsistent checks that ports and circuits say the same of who holds what.
-func pfConsistent(t *rapid.T, v sandbox.PacketFabric) {
+func pfConsistent(v sandbox.PacketFabric) error {
 	type place struct {
 		port         string
 		outer, inner int
@@ -450,7 +462,7 @@ func pfConsistent(t *rapid.T, v sandbox.PacketFabric) {
 		for _, e := range []sandbox.Side{c.A, *c.Z} {
 			p := place{e.Port, e.STag, e.CTag}
 			if other := held[p]; other != "" {
-				t.Fatalf("%v belongs to %s and %s", p, other, c.ID)
+				return fmt.Errorf("%v belongs to %s and %s", p, other, c.ID)
 			}
 			held[p] = c.ID
 		}
@@ -460,11 +472,12 @@ func pfConsistent(t *rapid.T, v sandbox.PacketFabric) {
 		for _, u := range p.InUse {
 			used++
 			if got := held[place{p.ID, u.STag, u.CTag}]; got != u.Connection {
-				t.Fatalf("%s %v is held by %q, want %q", p.ID, u, u.Connection, got)
+				return fmt.Errorf("%s %v is held by %q, want %q", p.ID, u, u.Connection, got)
 			}
 		}
 	}
 	if used != len(held) {
-		t.Fatalf("%d VLANs are in use, want %d", used, len(held))
+		return fmt.Errorf("%d VLANs are in use, want %d", used, len(held))
 	}
+	return nil
 }
