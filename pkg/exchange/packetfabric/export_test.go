@@ -29,8 +29,11 @@ func ReadWorkflow(b []byte) (over bool, failed string) {
 	return w.over, w.failed
 }
 
-// ReadMessage reads an error, for fuzzing.
-func ReadMessage(b []byte) (message, code, property string, own bool) {
+// Message is an error in the exchange's own form, for fuzzing.
+type Message struct{ Text, Code, Property string }
+
+// ReadMessage reads an error and reports whether it is in the exchange's own form.
+func ReadMessage(b []byte) (Message, bool) {
 	m, own := readMessage(b)
-	return m, codeOf(m), propertyOf(m), own
+	return Message{m, codeOf(m), propertyOf(m)}, own
 }

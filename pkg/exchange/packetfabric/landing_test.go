@@ -253,12 +253,12 @@ func TestInUse(t *testing.T) {
 	if tags, err := c.InUse(t.Context(), portNYC); err != nil || len(tags) != 3+4091 {
 		t.Errorf("%d tags, %v; want all of a port that is full", len(tags), err)
 	}
-	for name, break_ := range map[string]func(){
+	for name, spoil := range map[string]func(){
 		"odd summary": func() { f.says("GET /v2/ports/"+portNYC+"/vlan-summary", `{}`) },
 		"no summary":  func() { f.on("GET /v2/ports/"+portNYC+"/vlan-summary", answer(500, "")) },
 		"no circuits": func() { f.on(listVCs, answer(500, "")) },
 	} {
-		break_()
+		spoil()
 		if _, err := c.InUse(t.Context(), portNYC); err == nil {
 			t.Errorf("%s: no error", name)
 		}

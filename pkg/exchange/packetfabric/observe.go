@@ -182,6 +182,7 @@ func (c *Client) inMotion(ctx context.Context, v circuit) (circuit, error) {
 // picture is what the lists show.
 type picture struct {
 	circuits []circuit
+	at       map[wire.Text]int // of each circuit by its id
 	requests []request
 	others   map[string]bool // circuits of requests in the other direction
 	last     wire.Reply
@@ -192,10 +193,8 @@ func (s picture) circuit(q request) *circuit {
 	if q.waiting() || q.Circuit == "" {
 		return nil
 	}
-	for i := range s.circuits {
-		if s.circuits[i].ID == q.Circuit {
-			return &s.circuits[i]
-		}
+	if i, ok := s.at[q.Circuit]; ok {
+		return &s.circuits[i]
 	}
 	return nil
 }
@@ -216,10 +215,13 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 	default:
 		return picture{}, fmt.Errorf("%q is no role of a list", role)
 	}
-	var s picture
+	s := picture{at: map[wire.Text]int{}}
 	var err error
 	if s.circuits, err = c.listCircuits(ctx, p); err != nil {
 		return picture{}, err
+	}
+	for i, v := range s.circuits {
+		s.at[v.ID] = i
 	}
 	if s.requests, s.last, err = c.listRequests(ctx, direction, p); err != nil {
 		return picture{}, err
@@ -237,18 +239,30 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 	return s, nil
 }
 
+// listCircuits reads all circuits. What has no id of a circuit is something else that the
+// account has, and left out.
 func (c *Client) listCircuits(ctx context.Context, p exchange.Purpose) ([]circuit, error) {
 	k := call(http.MethodGet, v2, services, p)
 	r, err := c.read(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	all, err := readAll(r, readCircuit)
+	rows, err := readAll(r, func(b []byte) (circuit, error) {
+		v, err := readCircuit(b)
+		if v.ID == "" && len(b) > 0 && b[0] == '{' {
+			return circuit{}, nil
+		}
+		return v, err
+	})
 	if err != nil {
 		return nil, malformed(k, err)
 	}
-	for _, v := range all {
-		c.known.saw(string(v.ID))
+	var all []circuit
+	for _, v := range rows {
+		if v.ID != "" {
+			c.known.saw(string(v.ID))
+			all = append(all, v)
+		}
 	}
 	return all, nil
 }

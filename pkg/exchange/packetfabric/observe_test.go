@@ -223,7 +223,7 @@ func list(t *testing.T, c *packetfabric.Client, role string, moving bool) []stri
 
 func TestList(t *testing.T) {
 	f := newFake(t)
-	f.says(listVCs, "["+strings.Join([]string{circuitText(vc, "Active"), ownText(vc2, "Pending"), circuitText("PF-BC-received", "Active"),
+	f.says(listVCs, `[{"cloud_circuit_id":"PF-CC-1"},`+strings.Join([]string{circuitText(vc, "Active"), ownText(vc2, "Pending"), circuitText("PF-BC-received", "Active"),
 		circuitText("PF-BC-old", "Active"), circuitText("PF-BC-new", "Pending"), ownText("PF-BC-going", "Deleting")}, ",")+"]")
 	f.says("GET "+pathService+vc2, ownText(vc2, "Active"))
 	f.says(pathStatus(vc2), `{"status":{"last_workflow":{"state":"COMPLETE"}}}`)
@@ -261,7 +261,7 @@ func TestListErrors(t *testing.T) {
 		{"no role", "", nil},
 		{"circuits", exchange.Seller, map[string]http.HandlerFunc{listVCs: answer(500, "")}},
 		{"requests", exchange.Seller, map[string]http.HandlerFunc{listGot: answer(500, "")}},
-		{"one odd circuit", exchange.Buyer, map[string]http.HandlerFunc{listVCs: answer(200, `[{"vc_circuit_id":""}]`)}},
+		{"one odd circuit", exchange.Buyer, map[string]http.HandlerFunc{listVCs: answer(200, `[7]`)}},
 		{"one odd request", exchange.Buyer, map[string]http.HandlerFunc{listSent: answer(200, `[{}]`)}},
 		{"an object", exchange.Buyer, map[string]http.HandlerFunc{listSent: answer(200, `{"items":[]}`)}},
 		{"null", exchange.Buyer, map[string]http.HandlerFunc{listVCs: answer(200, `null`)}},
@@ -403,9 +403,9 @@ func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"message":{"a":[1]}}`))
 	f.Add([]byte(`{"status":{"last_workflow":{"progress":{"position":10,"steps":8},"failures":[{}],"is_final":"true"}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, code, property, own := packetfabric.ReadMessage(b)
-		if own && m == "" || !strings.HasPrefix(m, code) || !strings.HasPrefix(m, property) {
-			t.Errorf("%q reads as %q, %q, %q", b, m, code, property)
+		m, own := packetfabric.ReadMessage(b)
+		if own && m.Text == "" || !strings.HasPrefix(m.Text, m.Code) || !strings.HasPrefix(m.Text, m.Property) {
+			t.Errorf("%q reads as %+v", b, m)
 		}
 		if over, failed := packetfabric.ReadWorkflow(b); failed != "" && !over {
 			t.Errorf("%q: a workflow failed and is not over", b)
