@@ -83,10 +83,10 @@ func complaints(body []byte) ([]complaint, bool) {
 	return list, len(list) > 0
 }
 
-// No code is documented for a tag in use on the Z side, nor for a token that is used, so
-// they are told by the words.
+// No code is documented for a tag in use on the Z side, nor for a token or key that is
+// used, so they are told by the words.
 var (
-	scarce = regexp.MustCompile(`(?i)vlan|[sc]-?tag|link-?protocol|token`)
+	scarce = regexp.MustCompile(`(?i)vlan|[sc]-?tag|link-?protocol|token|authentication ?key`)
 	inUse  = regexp.MustCompile(`(?i)\balready\b.*\b(use[ds]?|exists?|taken|redeemed|consumed|reserved|connected|associated)\b` +
 		`|\bduplicate\b|\bin use\b|\b(being|been) used\b|\bis not available\b|\bcannot be reused\b`)
 )

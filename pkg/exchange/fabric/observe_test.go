@@ -52,6 +52,8 @@ func TestDecode(t *testing.T) {
 		{"rejected", `{"uuid":"` + circuitA + `","operation":{"equinixStatus":"REJECTED","providerStatus":"REJECTED"},"change":{"status":"REJECTED","information":"no room"}}`,
 			`{"status":"REJECTED","providerStatus":"REJECTED","native":{"status":"REJECTED","providerStatus":"REJECTED","change":"REJECTED"},
 			"rejectComment":"no room","aSide":{},"zSide":{}}`},
+		{"rejected in other words", `{"uuid":"` + circuitA + `","operation":{"equinixStatus":"REJECTED","errors":[{"errorMessage":"no room"}]}}`,
+			`{"status":"REJECTED","providerStatus":"NOT_AVAILABLE","native":{"status":"REJECTED"},"rejectComment":"no room","aSide":{},"zSide":{}}`},
 		{"change waits", `{"uuid":"` + circuitA + `","state":"PROVISIONED","operation":{"equinixStatus":"PROVISIONED","providerStatus":"AVAILABLE"},
 			"change":{"type":"CONNECTION_UPDATE","status":"SUBMITTED_FOR_APPROVAL","data":{"op":"replace","path":"/bandwidth","value":500}}}`,
 			`{"status":"PROVISIONED","providerStatus":"AVAILABLE","native":{"status":"PROVISIONED","providerStatus":"AVAILABLE","state":"PROVISIONED",

@@ -191,6 +191,7 @@ func TestAnswers(t *testing.T) {
 		{"Z duplicate", 400, own("EQ-3142999", "vlanTag(s) provided is not available"), exchange.Taken, exchange.Refused, exchange.Refused},
 		{"Z in use", 400, own("EQ-3142999", "VLAN 12 is already in use"), exchange.Taken, exchange.Refused, exchange.Refused},
 		{"token used", 400, own("EQ-3142998", "Service token already used"), exchange.Taken, exchange.Refused, exchange.Refused},
+		{"key used", 400, own("EQ-3142501", "Authentication key is already in use"), exchange.Taken, exchange.Refused, exchange.Refused},
 		{"one of two is worse", 400, `[{"errorCode":"EQ-3142102","errorMessage":"duplicate"},{"errorCode":"EQ-3142301","errorMessage":"Given profile does not exist"}]`,
 			exchange.Refused, exchange.Refused, exchange.Refused},
 		{"object", 400, `{"errorCode":"EQ-3142501","errorMessage":"Invalid input"}`, exchange.Refused, exchange.Refused, exchange.Refused},

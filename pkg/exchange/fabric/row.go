@@ -36,8 +36,9 @@ type row struct {
 	Direction wire.Text   `json:"direction"`
 	Bandwidth wire.Number `json:"bandwidth"`
 	Operation struct {
-		Status   wire.Text `json:"equinixStatus"`
-		Provider wire.Text `json:"providerStatus"`
+		Status   wire.Text       `json:"equinixStatus"`
+		Provider wire.Text       `json:"providerStatus"`
+		Errors   many[complaint] `json:"errors"`
 	} `json:"operation"`
 	Change struct {
 		Type        wire.Text     `json:"type"`
@@ -189,12 +190,16 @@ func (r row) pendingChange() (int32, bool) {
 	return 0, true
 }
 
-// comment is what the seller said who rejected.
+// comment is what the seller said who rejected. No document says where the API shows it;
+// these are the places it has for such words.
 func (r row) comment(s status.Status) string {
-	if s == status.Rejected {
-		return string(r.Change.Information)
+	switch {
+	case s != status.Rejected:
+		return ""
+	case r.Change.Information == "" && len(r.Operation.Errors) > 0:
+		return string(r.Operation.Errors[0].Message)
 	}
-	return ""
+	return string(r.Change.Information)
 }
 
 // flow is how the exchange treats the circuit, where the circuit itself tells.
