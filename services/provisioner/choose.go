@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ import (
 // A request is what a circuit wants of the place where it lands.
 type request struct {
 	metro string
-	// encapsulation is dot1q or qinq; empty if any will do.
+	// encapsulation is dot1q, qinq or untagged; empty if any will do.
 	encapsulation string
 	// inner tag that the buyer asks for, nil if none.
 	inner *int32
@@ -105,12 +106,18 @@ func rank(avoid []string, port string) int {
 
 func usable(ports []exchange.Port, id string, rule account.Landing) bool {
 	return slices.ContainsFunc(ports, func(p exchange.Port) bool {
-		return p.ID == id && (p.Metro == "" || p.Metro == rule.Place()) &&
-			(p.Encapsulation == "" || p.Encapsulation == string(rule.Encapsulation))
+		return p.ID == id && (p.Metro == "" || p.Metro == rule.Place()) && carries(p, rule)
 	})
 }
 
-// spot is one outer tag on one port.
+// carries reports whether a port takes circuits of a rule's encapsulation. At PacketFabric,
+// whose landings have a market, a port with tags takes one circuit without.
+func carries(p exchange.Port, rule account.Landing) bool {
+	beside := rule.Market != "" && rule.Encapsulation == account.Untagged && p.Encapsulation == string(account.Dot1q)
+	return p.Encapsulation == "" || p.Encapsulation == string(rule.Encapsulation) || beside
+}
+
+// spot is one outer tag on one port; 0 is none.
 type spot struct {
 	place
 	outer int32
@@ -121,6 +128,9 @@ func (s spot) String() string { return fmt.Sprintf("%s/%d", s.port, s.outer) }
 // pick returns the first spot that is not taken.
 func pick(where []place, taken func(port string, outer int32) bool) (spot, bool) {
 	for _, p := range where {
+		if p.rule.Encapsulation == account.Untagged && !taken(p.port, 0) {
+			return spot{p, 0}, true
+		}
 		for tag := range p.rule.Tags.All() {
 			if !taken(p.port, int32(tag)) {
 				return spot{p, int32(tag)}, true
@@ -134,9 +144,13 @@ func pick(where []place, taken func(port string, outer int32) bool) (spot, bool)
 func reserve(l *patchbayv1.Landing, s spot, inner *int32, at time.Time) *patchbayv1.Landing {
 	n := following(l, reserved, at)
 	n.PortId, n.Metro, n.Encapsulation = s.port, s.rule.Place(), string(s.rule.Encapsulation)
-	n.Tag = &patchbayv1.Tag{Vlan: proto.Int32(s.outer)}
-	if s.rule.Encapsulation == account.QinQ {
+	switch s.rule.Encapsulation {
+	case account.QinQ:
 		n.Tag = &patchbayv1.Tag{STag: proto.Int32(s.outer), CTag: inner}
+	case account.Untagged:
+		n.Tag = &patchbayv1.Tag{Untagged: true}
+	default:
+		n.Tag = &patchbayv1.Tag{Vlan: proto.Int32(s.outer)}
 	}
 	n.HoldId = event.HoldID(hold.Tag, hold.TagKey(l.GetExchange(), s.port, s.outer))
 	n.Wait = &patchbayv1.Wait{What: "the hold on " + s.String(), On: name, Since: timestamppb.New(at)}
@@ -170,7 +184,7 @@ func nowhere(l *patchbayv1.Landing, reason, message string, at time.Time) *patch
 func full(where []place, r request) string {
 	var tags []string
 	for _, p := range where {
-		tags = append(tags, p.port+" "+p.rule.Tags.String())
+		tags = append(tags, strings.TrimSpace(p.port+" "+cmp.Or(p.rule.Tags.String(), string(p.rule.Encapsulation))))
 	}
 	return fmt.Sprintf("no tag left of the landing rules for metro %s with encapsulation %s: %s",
 		r.metro, orAny(r.encapsulation), strings.Join(tags, "; "))
