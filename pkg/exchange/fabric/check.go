@@ -437,12 +437,15 @@ func sorted(metros map[string][]string) string {
 func (c *checker) bandwidth() {
 	const path = "bandwidthMbps"
 	given := c.in.GetBandwidthMbps()
+	if c.in.BandwidthMbps == nil && c.speedFromKey() {
+		return // the schema allows 0
+	}
 	if given < 1 || given > mostMbps {
 		var value any
 		if c.in.BandwidthMbps != nil {
 			value = given
 		}
-		c.violate(path, value, fmt.Sprintf("a bandwidth of 1 to %d Mbit/s", mostMbps), "Fabric v4 always wants one")
+		c.violate(path, value, fmt.Sprintf("a bandwidth of 1 to %d Mbit/s", mostMbps), "only a profile that takes it from the key goes without")
 		return
 	}
 	for _, l := range c.legs {
@@ -453,13 +456,21 @@ func (c *checker) bandwidth() {
 	}
 }
 
+// speedFromKey reports whether every leg's profile takes the speed from the key.
+func (c *checker) speedFromKey() bool {
+	return !slices.ContainsFunc(c.legs, func(l leg) bool {
+		p := c.profiles[l.z.GetProfileId()]
+		return p == nil || !p.SpeedFromKey
+	})
+}
+
 // sold checks the speed against what the leg's profile sells.
 func (c *checker) sold(path string, given int32, l leg) {
 	p := c.profiles[l.z.GetProfileId()]
 	if p == nil {
 		return
 	}
-	if !p.AnySpeed && len(p.Bands) > 0 && !slices.Contains(p.Bands, given) {
+	if !p.AnySpeed && !p.SpeedFromKey && len(p.Bands) > 0 && !slices.Contains(p.Bands, given) {
 		c.violate(path, given, "a bandwidth that profile "+p.Name+" sells", "sold are "+list(p.Bands)+" Mbit/s")
 	}
 	if most := p.Most[strings.ToUpper(l.z.GetMetro())]; most > 0 && given > most {

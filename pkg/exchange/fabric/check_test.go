@@ -134,6 +134,8 @@ func TestViolations(t *testing.T) {
 		{name: "too fast for the metro", a: onDot, z: sp(key), profile: profile, change: mbps(200), want: []string{"bandwidthMbps"}, reason: "the most is 100"},
 		{name: "too fast", a: onDot, z: onDot2, change: mbps(100_001), want: []string{"bandwidthMbps"}},
 		{name: "no speed", a: onDot, z: onDot2, change: func(in *patchbayv1.CreateIntent) { in.BandwidthMbps = nil }, want: []string{"bandwidthMbps"}},
+		{name: "speed of the key", a: onDot, z: sp(key), profile: strings.Replace(profile, `"COLO",`, `"COLO","apiConfig":{"bandwidthFromApi":true},`, 1),
+			change: func(in *patchbayv1.CreateIntent) { in.BandwidthMbps = nil }},
 		{name: "no token", a: onDot, z: `{"serviceToken":"` + canary + `-gone"}`, want: []string{"primary.zSide.serviceToken"}, reason: "exists"},
 		{name: "no id of a token", a: onDot, z: `{"serviceToken":"` + canary + ` x"}`, want: []string{"primary.zSide.serviceToken"}, reason: "exists"},
 		{name: "used token", a: onDot, z: byTokZ, token: tokenBody("@", "ACTIVE", ``), want: []string{"primary.zSide.serviceToken"}, reason: "used"},

@@ -28,6 +28,7 @@ type profile struct {
 	NeedsKey        bool
 	NeedsPair       bool
 	AnySpeed        bool
+	SpeedFromKey    bool // the bandwidth may be left to the key
 	Named           bool // ordered by peering type
 	Integrated      bool // the seller's own system answers
 	NoRemote        bool // only from its own metros
@@ -68,6 +69,7 @@ type profileType struct {
 	} `json:"linkProtocolConfig"`
 	API struct {
 		Available wire.Flag `json:"apiAvailable"`
+		Bandwidth wire.Flag `json:"bandwidthFromApi"`
 	} `json:"apiConfig"`
 	Key struct {
 		Required wire.Flag `json:"required"`
@@ -101,6 +103,7 @@ func (p *profile) configure(t profileType) {
 	p.Encapsulation = encapsulation(t.Link.Encapsulation)
 	p.NeedsKey, p.NeedsPair = bool(t.Key.Required), bool(t.NeedsPair)
 	p.AnySpeed, p.Integrated = bool(t.AllowCustom), bool(t.API.Available)
+	p.SpeedFromKey = bool(t.API.Bandwidth)
 	p.NoRemote = t.AllowRemote != nil && !bool(*t.AllowRemote)
 	p.Named = strings.EqualFold(string(t.Link.Strategy), "NAMED") || len(t.Link.NamedTags) > 0
 	for _, name := range t.Link.NamedTags {
