@@ -169,7 +169,9 @@ func tell(out *exchange.Outcome, list []complaint, secrets []string) {
 		if first.taken() && !c.taken() {
 			first = c
 		}
-		words = append(words, wire.Scrub(c.words(), secrets))
+		if text := wire.Scrub(c.words(), secrets); !slices.Contains(words, text) {
+			words = append(words, text)
+		}
 	}
 	out.Message = strings.Join(words, "; ")
 	out.Code = wire.Scrub(string(first.Code), secrets)

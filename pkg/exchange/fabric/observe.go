@@ -185,13 +185,11 @@ func (c *Client) Past(ctx context.Context, exchangeID string, since time.Time) (
 	if !event.ValidID(exchangeID) {
 		return nil, fmt.Errorf("%q is no id of a circuit", exchangeID)
 	}
-	s := search{path: "/cloudevents/search", purpose: exchange.ForWatch, loose: true, query: query{
-		Filter: &filter{And: []filter{
-			is("/subject", v4+connections+"/"+exchangeID),
-			in("/type", eventTypes...),
-			{Property: "/time", Operator: ">=", Values: []string{since.UTC().Format(time.RFC3339)}},
-		}},
-	}}
+	all := []filter{is("/subject", v4+connections+"/"+exchangeID), in("/type", eventTypes...)}
+	if !since.IsZero() {
+		all = append(all, filter{Property: "/time", Operator: ">=", Values: []string{since.UTC().Format(time.RFC3339)}})
+	}
+	s := search{path: "/cloudevents/search", purpose: exchange.ForWatch, loose: true, query: query{Filter: &filter{And: all}}}
 	var past []exchange.PastState
 	err := c.search(ctx, s, func(item json.RawMessage) error {
 		if p, ok := readEvent(item, exchangeID); ok && !p.At.Before(since.Truncate(time.Second)) {
