@@ -3,9 +3,9 @@ package packetfabric
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
-	"strings"
 
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/wire"
@@ -86,11 +86,15 @@ func refusedHere(property, message string) exchange.Outcome {
 }
 
 // undecided is the outcome of a command before which something could not be read: nothing
-// that decides was sent.
+// that decides was sent. Who may not even read may not command either.
 func undecided(err error) exchange.Outcome {
 	out := wire.Unanswered(err)
 	if out.Class == exchange.Unknown {
-		out.Class, out.Answer = exchange.NotSent, "not sent: "+strings.TrimPrefix(err.Error(), "not sent: ")
+		out.Class, out.Answer = exchange.NotSent, "not sent: "+err.Error()
+	}
+	var denied *refused
+	if errors.As(err, &denied) && denied.status == http.StatusForbidden {
+		out.Class, out.Message = exchange.Refused, denied.words
 	}
 	return out
 }

@@ -184,7 +184,8 @@ func TestGoneRequest(t *testing.T) {
 	}
 	f.on("GET "+pathRequest+asked, message(404, "Requested URL not found"))
 	conn, err := c.Get(t.Context(), asked)
-	if err != nil || conn.GetExchangeId() != asked || conn.GetStatus() != "PROVISIONED" || conn.GetFlow() != "approval" {
+	if err != nil || conn.GetExchangeId() != asked || conn.GetStatus() != "PROVISIONED" || conn.GetFlow() != "approval" ||
+		conn.GetZSide().GetProfileId() != seller || conn.GetASide().GetPortId() != portNYC {
 		t.Errorf("%v, %v; want the circuit under the request's name", conn, err)
 	}
 	f.says(listVCs, "["+circuitText(vc, "Active")+"]")

@@ -35,6 +35,8 @@
 //     every request to him bear. A routing id stands in no answer that is documented; it is
 //     learned from the answer to a request that named it, and from the marketplace if that
 //     tells.
+//   - To change a tag, the ends of the circuit that are the account's own are sent, the
+//     others as they stand.
 //   - The filter of the list of ports by market has no documented name, so all are read.
 //   - A workflow that failed leaves its circuit as it is, and its last word is shown as
 //     Native.Change. To call the circuit failed would let go of a tag that it still holds.

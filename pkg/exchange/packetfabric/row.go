@@ -312,6 +312,9 @@ func (v circuit) connection(request string) *patchbayv1.Connection {
 	v.fill(conn, v.Customer, "")
 	a, z := v.ends(v.Customer, "")
 	conn.BuyerOrganization, conn.SellerOrganization = string(a.Owner), string(z.Owner)
+	if z.Customer != v.Customer {
+		conn.ZSide.ProfileId = string(z.Customer)
+	}
 	put(conn, status.Native{State: string(v.State), Change: v.failed})
 	return conn
 }
