@@ -12,7 +12,6 @@ import (
 	"github.com/equinix/ecx-go/v2"
 	eqxauth "github.com/equinix/oauth2-go"
 	"github.com/equinix/rest-go"
-	"golang.org/x/oauth2"
 
 	"patchbay.io/services/sandbox"
 )
@@ -35,7 +34,7 @@ const (
 // ecxClient is the SDK, logged in as one of the sandbox's tenants.
 func ecxClient(x *exchange, who string) *ecx.RestClient {
 	login := eqxauth.Config{ClientID: who + "-client", ClientSecret: who + "-secret", BaseURL: base}
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, x.plain)
+	ctx := through(context.Background(), x)
 	return ecx.NewClient(ctx, base, login.NewWithClient(ctx, x.plain))
 }
 

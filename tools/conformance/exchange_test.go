@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"patchbay.io/services/sandbox"
 )
 
@@ -74,6 +76,11 @@ func drive(t *testing.T, f func(*testing.T, *exchange)) {
 		}()
 		f(t, &exchange{x, &http.Client{Transport: transport, Timeout: time.Minute}})
 	})
+}
+
+// through is ctx with the way to x for clients that take it from there.
+func through(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, x.plain)
 }
 
 // settle lets the exchange finish whatever is under way.

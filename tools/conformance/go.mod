@@ -4,22 +4,24 @@ go 1.26.0
 
 require (
 	github.com/equinix/ecx-go/v2 v2.3.1
+	github.com/equinix/equinix-sdk-go v0.66.0
 	github.com/equinix/oauth2-go v1.0.0
 	github.com/equinix/rest-go v1.3.0
-	golang.org/x/oauth2 v0.0.0-20200107190931-bf48bf16ab8d
+	golang.org/x/oauth2 v0.26.0
 	patchbay.io/services v0.0.0-00010101000000-000000000000
 )
 
 require (
 	github.com/go-resty/resty/v2 v2.3.0 // indirect
-	github.com/golang/protobuf v1.2.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/rs/zerolog v1.35.1 // indirect
+	github.com/stretchr/testify v1.9.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.6 // indirect
 	golang.org/x/net v0.0.0-20210224082022-3d97a244fca7 // indirect
 	golang.org/x/sys v0.49.0 // indirect
-	google.golang.org/appengine v1.4.0 // indirect
+	gopkg.in/validator.v2 v2.0.1 // indirect
 )
 
 replace (
