@@ -20,6 +20,7 @@ import (
 	"patchbay.io/pkg/status"
 	"patchbay.io/pkg/testenv"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/statuswatcher"
 )
 
 // feeder is an account's view of a market that says what has changed.
@@ -508,4 +509,11 @@ func (s speaker) Get(ctx context.Context, id string) (*patchbayv1.Connection, er
 
 func (s speaker) List(ctx context.Context, role string, moving bool, yield func(*patchbayv1.Connection) error) error {
 	return s.client.List(ctx, role, moving, func(c *patchbayv1.Connection) error { return yield(s.translate(c)) })
+}
+
+func TestGoneNamesAnAccount(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	if _, err := statuswatcher.New(w.rt, statuswatcher.Pace{Gone: []string{"acne"}}); err == nil || !strings.Contains(err.Error(), "acne") {
+		t.Errorf("New = %v, want the account named that is not there", err)
+	}
 }
