@@ -61,7 +61,7 @@ var mayImport = map[string]string{
 	"pkg/hold":                  schema + "pkg/event pkg/intent pkg/journal",
 	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
 	"pkg/embedded":              "",
-	"pkg/service":               wires + "pkg/exchange/ecx",
+	"pkg/service":               wires + "pkg/exchange/ecx pkg/exchange/fabric pkg/exchange/packetfabric",
 	"pkg/testenv":               anything + "pkg/embedded",
 
 	// Who decides. They meet only in the journal.
