@@ -115,7 +115,7 @@ var owner = map[string]string{
 	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/wire pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
 	"go.opentelemetry.io/otel/sdk":         "pkg/telemetry",
-	"go.yaml.in/yaml/":                     "pkg/account",
+	"go.yaml.in/yaml/":                     "pkg/account services/sandbox",
 	"golang.org/x/sync/":                   everybody,
 	"golang.org/x/time/":                   "pkg/view",
 	"google.golang.org/protobuf/":          everybody,

@@ -208,6 +208,10 @@ func portalUser() user { return user{"portal", "Portal User", "portal@example.ne
 func (x *Exchange) Edit(e Edit) error {
 	now := x.lock()
 	defer x.unlock()
+	return x.edit(e, now)
+}
+
+func (x *Exchange) edit(e Edit, now time.Time) error {
 	switch e.Kind {
 	case "key":
 		p := x.profiles[e.Profile]

@@ -29,6 +29,9 @@ func Open(cfg Config, state string) (*Exchange, error) {
 	if err := x.recall(state); err != nil {
 		return nil, fmt.Errorf("circuits in %s: %w", state, err)
 	}
+	if cfg.Scenario != nil {
+		x.step(ScenarioStep{Robots: cfg.Scenario.Robots}, time.Now()) // for what is pending in the file
+	}
 	file, err := x.rewrite(state)
 	if err != nil {
 		return nil, fmt.Errorf("circuits in %s: %w", state, err)

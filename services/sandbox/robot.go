@@ -48,21 +48,33 @@ func robotUser() user { return user{"robot", "Seller's Robot", "robot@example.ne
 func (x *Exchange) SetRobot(r Robot) error {
 	now := x.lock()
 	defer x.unlock()
+	if err := x.checkRobot(r); err != nil {
+		return err
+	}
+	x.setRobot(r, now)
+	return nil
+}
+
+// checkRobot says what is wrong with r, if anything is.
+func (x *Exchange) checkRobot(r Robot) error {
 	if r.Profile != "*" && x.profiles[r.Profile] == nil && !x.pf.sells(r.Profile) {
 		return fmt.Errorf("no profile %q", r.Profile)
 	}
-	switch r.Action {
-	case "silent":
-		delete(x.robots, r.Profile)
-		return nil
-	case "approve", "reject":
-	default:
+	if !slices.Contains([]string{"approve", "reject", "silent"}, r.Action) {
 		return fmt.Errorf("action %q is none of approve, reject, silent", r.Action)
 	}
 	for _, on := range r.On {
 		if !slices.Contains([]string{"create", "delete", "change"}, on) {
 			return fmt.Errorf("on %q is none of create, delete, change", on)
 		}
+	}
+	return nil
+}
+
+func (x *Exchange) setRobot(r Robot, now time.Time) {
+	if r.Action == "silent" {
+		delete(x.robots, r.Profile)
+		return
 	}
 	x.robots[r.Profile] = r
 	for _, c := range x.all {
@@ -71,7 +83,6 @@ func (x *Exchange) SetRobot(r Robot) error {
 		}
 	}
 	x.pfWakeFor(r, now)
-	return nil
 }
 
 // Robots lists the robots, by profile.

@@ -2,9 +2,10 @@
 // commercial interconnection exchange closely enough that a client cannot tell,
 // and that can be looked into and made to misbehave.
 //
-// It speaks ECX v3 (OAuth2, connections, ports, service profiles) below the paths
-// of the real exchange, and a control API below /sandbox/: inventory, calls,
-// delays, faults, robots and edits made "in the portal".
+// It speaks ECX v3 (OAuth2, connections, ports, service profiles), Fabric v4 and
+// PacketFabric v2 below the paths of the real exchanges, and a control API below
+// /sandbox/: inventory, calls, delays, faults, robots and edits made "in the portal".
+// What it is to do by itself from its start on is a [Scenario], which may be a file.
 //
 // It relies on nothing but the standard library's clock and HTTP server, so it runs
 // inside a testing/synctest bubble and on any net.Listener, in memory or not.
@@ -45,6 +46,7 @@ type Config struct {
 	Delays    Delays         // the zero Delays means [DefaultDelays]
 	LockAfter int            // failed logins in a row that lock an account; 0 means 5, negative never
 	Dial      Dial           // by which webhooks are reached; nil means the network
+	Scenario  *Scenario      // what the exchange does by itself; nil means nothing
 }
 
 // Exchange is one exchange with its inventory, circuits, clock and faults. Its
@@ -93,6 +95,9 @@ type Exchange struct {
 
 // New returns an exchange that holds the default inventory and no circuits.
 func New(cfg Config) *Exchange {
+	if cfg.Scenario != nil {
+		cfg = cfg.Scenario.under(cfg)
+	}
 	x := &Exchange{
 		log:       cfg.Log,
 		lockAfter: cfg.LockAfter,
@@ -125,6 +130,9 @@ func New(cfg Config) *Exchange {
 	x.load(defaultInventory())
 	x.hooks = append(x.hooks, x.connectionEvents)
 	x.pf = newPacketFabric(x.tenants)
+	if cfg.Scenario != nil {
+		x.play(cfg.Scenario, cfg)
+	}
 	return x
 }
 
