@@ -575,6 +575,7 @@ func (c *checker) pair() {
 func flowOf(legs []leg, f facts) string {
 	l := legs[0]
 	switch {
+	case l.z.GetProfileId() != "": // also by an A-side token
 	case l.a.GetServiceToken() != "" || l.z.GetServiceToken() != "":
 		return tokenFlow
 	case l.z.GetPortId() != "":

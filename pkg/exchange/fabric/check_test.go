@@ -249,6 +249,7 @@ func TestNotes(t *testing.T) {
 			"took the primary in a dry run", "does not ask for the authorization key"}, ""},
 		{"token", onDot, byTokZ, "token", answer(200, `{}`), []string{`"serviceToken":{"uuid":"***"}`, "No price of the primary: what is behind"}, ""},
 		{"A token", byTokA, onDot2, "token", answer(200, `{}`), []string{`"serviceToken":{"uuid":"***"}`}, ""},
+		{"A token to profile", byTokA, toSP, "approval", answer(200, `{}`), []string{`"serviceToken":{"uuid":"***"}`}, ""},
 		{"own", onDot, onDot2, "own", answer(200, `{}`), []string{"Price of the primary"}, ""},
 		{"untagged on a tagged port", `{"portId":"` + portDot + `"}`, onU2, "own", answer(200, `{}`), []string{"is Dot1q; whether"}, ""},
 		{"taken in the dry run", onDot, onDot2, "own", answer(400, refusal("EQ-3142102", "duplicate VLAN", "")), []string{"the exchange said: duplicate VLAN"}, ""},

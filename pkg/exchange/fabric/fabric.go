@@ -42,8 +42,8 @@
 //     EQ-3045811 with a 404, which are the same answer. Any other 404 is an error: a wrong
 //     base URL answers so too, and would end every circuit.
 //   - The answer to an action is an action or a circuit; nothing is read of it.
-//   - Whose a circuit is follows from its direction. One ordered by an A-side token is the
-//     buyer's, whichever way it points.
+//   - Whose a circuit is follows from its direction. One from an A-side token to a port or
+//     token is the buyer's, whichever way it points.
 //   - A change is one PATCH, also of several fields. There is no change of a tag.
 //   - A dry run that answers with an id is believed to have created a circuit: it is
 //     reported, and no dry run is made again.

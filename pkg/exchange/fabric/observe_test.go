@@ -150,6 +150,7 @@ func TestRoles(t *testing.T) {
 		circuit("mine", "e", portDot, ``),
 		circuit("theirs", "f", "other", ``),
 		`{"uuid":"redeemed","name":"g","direction":"INCOMING","aSide":{"serviceToken":{"uuid":"x"}}}`,
+		`{"uuid":"asked","name":"h","direction":"INCOMING","aSide":{"serviceToken":{"uuid":"x"}},"zSide":{"accessPoint":{"profile":{"uuid":"p"}}}}`,
 	}
 	tests := []struct {
 		account account.Role
@@ -157,9 +158,9 @@ func TestRoles(t *testing.T) {
 		want    []string
 	}{
 		{account.Both, exchange.Buyer, []string{"out", "internal", "own", "mine", "redeemed"}},
-		{account.Both, exchange.Seller, []string{"in", "internal", "theirs"}},
+		{account.Both, exchange.Seller, []string{"in", "internal", "theirs", "asked"}},
 		{account.Buyer, exchange.Buyer, []string{"out", "internal", "own", "mine", "theirs", "redeemed"}},
-		{account.Seller, exchange.Seller, []string{"in", "internal", "mine", "theirs"}},
+		{account.Seller, exchange.Seller, []string{"in", "internal", "mine", "theirs", "asked"}},
 	}
 	for _, tt := range tests {
 		f := newFake(t).ports()

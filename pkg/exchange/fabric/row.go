@@ -22,7 +22,7 @@ const (
 	untagged = "untagged"
 )
 
-// tokenFlow is the flow of circuits that were ordered by service token. No seller has to
+// tokenFlow is the flow of circuits between a token and a port or token. Nobody has to
 // approve them.
 const tokenFlow = "token"
 
@@ -205,9 +205,11 @@ func (r row) comment(s status.Status) string {
 // flow is how the exchange treats the circuit, where the circuit itself tells.
 func (r row) flow() string {
 	switch {
+	case r.ZSide.Access.Profile.UUID != "" && !bool(r.ZSide.Token):
+		return "" // the profile's, also by an A-side token
 	case bool(r.ASide.Token || r.ZSide.Token):
 		return tokenFlow
-	case r.ZSide.Access.Profile.UUID == "" && r.ASide.Access.Port.UUID != "" && r.ZSide.Access.Port.UUID != "":
+	case r.ASide.Access.Port.UUID != "" && r.ZSide.Access.Port.UUID != "":
 		return string(status.OwnFlow)
 	}
 	return ""
@@ -290,7 +292,8 @@ func (c *Client) taken(r row) *patchbayv1.Connection {
 // inRole reports whether the account has the circuit in a role. A direction is as the
 // account sees it; INTERNAL is both, but only where there is a seller.
 func (c *Client) inRole(r row, role string) bool {
-	if r.ASide.Token {
+	profile := r.ZSide.Access.Profile.UUID != ""
+	if bool(r.ASide.Token) && !profile {
 		return role == exchange.Buyer
 	}
 	switch strings.ToUpper(string(r.Direction)) {
@@ -299,7 +302,7 @@ func (c *Client) inRole(r row, role string) bool {
 	case "INCOMING":
 		return role == exchange.Seller
 	case "INTERNAL":
-		return role == exchange.Buyer || r.ZSide.Access.Profile.UUID != ""
+		return role == exchange.Buyer || profile
 	}
 	if c.cfg.Account.Role.Buys() != c.cfg.Account.Role.Sells() {
 		return true // the account has this role only
