@@ -281,6 +281,14 @@ func TestMovingList(t *testing.T) {
 	if err := c.List(t.Context(), exchange.Buyer, false, collect(&got)); err == nil {
 		t.Error("a list that moved was called whole")
 	}
+	shrinks := newFake(t)
+	shrinks.on("POST /fabric/v4/connections/search", func(w http.ResponseWriter, r *http.Request) {
+		searched(rows...)(w, r)
+		rows = rows[5:]
+	})
+	if err := client(t, shrinks, role(account.Buyer)).List(t.Context(), exchange.Buyer, false, collect(&got)); err == nil {
+		t.Error("a list that shrank was called whole, and lacks what moved up")
+	}
 }
 
 func TestGetAll(t *testing.T) {

@@ -140,7 +140,7 @@ type listing struct {
 // is loose: items move from page to page, and one that was missed would look gone.
 func (c *Client) pages(ctx context.Context, l listing, use func(json.RawMessage) error) error {
 	seen := make(map[string]bool)
-	offset := 0
+	offset, total := 0, -1
 	for range mostPages {
 		k := l.at(offset)
 		r, err := c.read(ctx, k)
@@ -167,7 +167,8 @@ func (c *Client) pages(ctx context.Context, l listing, use func(json.RawMessage)
 			}
 		}
 		offset += len(p.Data)
-		ended, err := p.end(len(seen), fresh)
+		total = max(total, p.total()) // what went while we read has moved the rest
+		ended, err := p.end(total, len(seen), fresh)
 		if err != nil && !l.loose {
 			return fmt.Errorf("%s fabric %s: %w", k.Method, k.Name, err)
 		}
@@ -180,9 +181,8 @@ func (c *Client) pages(ctx context.Context, l listing, use func(json.RawMessage)
 }
 
 // end reports whether a page, of which fresh items were new, is the last, when seen items
-// have come in all.
-func (p page) end(seen, fresh int) (bool, error) {
-	total := p.total()
+// of total have come in all.
+func (p page) end(total, seen, fresh int) (bool, error) {
 	switch {
 	case total < 0, seen >= total:
 		return true, nil
