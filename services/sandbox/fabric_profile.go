@@ -239,7 +239,12 @@ func (x *Exchange) findProfiles(q *request, body []byte, path string) answer {
 	for _, p := range found {
 		out.Data = append(out.Data, x.showFabricProfile(p, side))
 	}
-	return answer{status: http.StatusOK, body: out}
+	return profileAnswer(out)
+}
+
+// profileAnswer is a good answer about profiles: unlike all else they name their charset.
+func profileAnswer(body any) answer {
+	return answer{status: http.StatusOK, body: body, header: http.Header{"Content-Type": {"application/json; charset=UTF-8"}}}
 }
 
 // profileFilter checks the filter of a search for profiles, which knows few properties
@@ -321,7 +326,9 @@ func (x *Exchange) fabricProfile(q *request) answer {
 		return unknownProfile()
 	}
 	v := x.showFabricProfile(p, side)
-	return answer{status: http.StatusOK, body: v, header: http.Header{"ETag": {etag(v)}}}
+	a := profileAnswer(v)
+	a.header.Set("ETag", etag(v))
+	return a
 }
 
 // etag is a mark that changes with v.
@@ -346,7 +353,7 @@ func (x *Exchange) fabricProfileMetros(q *request) answer {
 	if p == nil {
 		return unknownProfile()
 	}
-	return answer{status: http.StatusOK, body: pageOf(x.profileMetros(p), offset, limit, q.URL.Path)}
+	return profileAnswer(pageOf(x.profileMetros(p), offset, limit, q.URL.Path))
 }
 
 // readPage reads the bounds of a page of a list.

@@ -216,7 +216,7 @@ func (x *Exchange) recallPass(r record) error {
 // and for the A side. They are issued when the exchange begins.
 func fabricPasses() []record {
 	pass := func(id, name string, p passRecord) record {
-		p.Name, p.State, p.Issuer = name, tokenInactive, "Cloud Services"
+		p.Name, p.State, p.Issuer, p.Project = name, tokenInactive, "Cloud Services", "c1000000-0000-4000-8000-00000000000a"
 		p.Kind, p.Side = cmp.Or(p.Kind, vcToken), cmp.Or(p.Side, zSide)
 		return record{ID: id, Pass: &p}
 	}

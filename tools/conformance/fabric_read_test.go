@@ -203,6 +203,10 @@ func refusalScenario(t *testing.T, x *exchange) {
 	refused[*fabricv4.ServiceProfiles](t, 400, "EQ-3001202")(acme.ServiceProfilesApi.SearchServiceProfiles(ctx).ServiceProfileSearchRequest(
 		of[fabricv4.ServiceProfileSearchRequest](t, `{"filter":{"and":[{"property":"/ports/uuid","operator":"=","values":["x"]}]}}`)).Execute())
 	refused[*fabricv4.CloudEvent](t, 404, "EQ-3045811")(acme.CloudEventsApi.GetCloudEvent(ctx, nowhere).Execute())
+	// The sample of this error has an object where the SDK, like the schema, wants a list.
+	if _, resp, err := acme.PortsApi.GetVlans(ctx, nowhere).Execute(); err == nil || resp.StatusCode != 400 {
+		t.Errorf("VLANs of a port that is not there: error %v, want a 400", err)
+	}
 	plain := fabricv4.NewConfiguration()
 	plain.Servers, plain.HTTPClient = fabricv4.ServerConfigurations{{URL: base}}, x.plain
 	refused[*fabricv4.ConnectionSearchResponse](t, 401, "EQ-3000039")(fabricv4.NewAPIClient(plain).ConnectionsApi.SearchConnections(ctx).
