@@ -134,6 +134,7 @@ type circuit struct {
 	gone                      bool      // vanished
 	home                      *Exchange
 	face                      face // as of its last change
+	number                    int  // by age
 }
 
 func (c *circuit) ident() string { return c.id }
@@ -312,6 +313,8 @@ func (x *Exchange) enroll(c *circuit) {
 	}
 	x.circuits[c.id] = c
 	x.all = append(x.all, c)
+	x.made++
+	c.number = x.made
 	c.buyer.bought = append(c.buyer.bought, c)
 	if c.seller != nil {
 		c.seller.sold = append(c.seller.sold, c)
@@ -554,6 +557,7 @@ func (x *Exchange) vanish(c *circuit) {
 	}
 	for _, t := range c.parties() {
 		t.party = slices.DeleteFunc(t.party, same)
+		t.shelf.remove(c)
 	}
 	x.groups[c.group] = slices.DeleteFunc(x.groups[c.group], same)
 	delete(x.circuits, c.id)

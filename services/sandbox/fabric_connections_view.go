@@ -261,18 +261,6 @@ func (x *Exchange) fabricSearch(q *request) answer {
 	return answer{status: http.StatusOK, body: out}
 }
 
-// candidates are the circuits among which a search looks, the newest first. A filter that
-// can only match certain ids is served by looking them up.
-func (x *Exchange) candidates(who *tenant, filter *expression, now time.Time) func(func(*circuit) bool) {
-	return func(yield func(*circuit) bool) {
-		for i := len(who.party) - 1; i >= 0; i-- {
-			if c := who.party[i]; !now.Before(c.visible) && !yield(c) {
-				return
-			}
-		}
-	}
-}
-
 // circuitProperties are what who can search its circuits by: those that the API declares,
 // and those that only its samples use. What circuits here never have is always absent.
 func (x *Exchange) circuitProperties(who *tenant) properties[*circuit] {

@@ -255,9 +255,10 @@ func comparison(operator string, values []any) (func(any) bool, error) {
 	var test func(any) bool
 	switch operator {
 	case "=", "IN":
-		want, test = -1, func(v any) bool { return oneOf(v, ops) }
+		want, test = -1, oneOf(ops)
 	case "!=":
-		want, test = -1, func(v any) bool { return !oneOf(v, ops) }
+		same := oneOf(ops)
+		want, test = -1, func(v any) bool { return !same(v) }
 	case "IS NULL":
 		return func(v any) bool { return v == nil }, nil
 	case "IS NOT NULL":
@@ -349,13 +350,18 @@ func (o operand) compare(v any) (int, bool) {
 	return 0, false
 }
 
-func oneOf(v any, ops []operand) bool {
+// oneOf tests whether a value is among ops.
+func oneOf(ops []operand) func(any) bool {
+	texts := make(map[string]bool, len(ops))
 	for _, o := range ops {
-		if c, ok := o.compare(v); ok && c == 0 {
-			return true
-		}
+		texts[o.text] = true
 	}
-	return false
+	return func(v any) bool {
+		if s, ok := v.(string); ok {
+			return texts[s]
+		}
+		return slices.ContainsFunc(ops, func(o operand) bool { c, ok := o.compare(v); return ok && c == 0 })
+	}
 }
 
 // rank orders two values of one property; nothing comes first.

@@ -27,11 +27,14 @@ type happening struct {
 	before, after face   // before is zero for a new circuit
 }
 
-// show renews c's face.
+// show renews c's face, and its place in what its parties search.
 func (c *circuit) show() {
-	w := c.fabricWords()
+	before, w := c.face.equinix, c.fabricWords()
 	c.face = face{state: w.state, equinix: w.equinix, provider: w.provider, change: c.change.Status,
 		name: c.name, bandwidth: c.speed.mbps()}
+	for _, t := range c.parties() {
+		t.shelf.put(c, before)
+	}
 }
 
 // fabricStates are Fabric's state, equinixStatus and providerStatus for the exchange's

@@ -38,6 +38,7 @@ type tenant struct {
 	bought   []*circuit // by age
 	sold     []*circuit // by age
 	party    []*circuit // all it may see, by age
+	shelf    shelf      // the same, for searches
 	failures int        // failed logins in a row
 }
 

@@ -230,10 +230,13 @@ func (x *Exchange) recall(state string) error {
 			return err
 		}
 		x.enroll(c)
-		c.show()
 		if r.Next != "" {
 			x.later(c, r.Due, r.Next)
 		}
+	}
+	changes := slices.SortedStableFunc(slices.Values(x.all), func(a, b *circuit) int { return a.updated.Compare(b.updated) })
+	for _, c := range changes {
+		c.show()
 	}
 	for _, c := range x.all {
 		x.used[c.group] = true

@@ -77,6 +77,7 @@ type Exchange struct {
 	all      []*circuit      // by age
 	used     map[string]bool // ids of circuits and groups
 	changed  []*circuit      // since the last look
+	made     int             // circuits so far
 	groups   map[string][]*circuit
 	hooks    []func(happening) // told of each change of a circuit; they must not look at the exchange
 	events   eventLog

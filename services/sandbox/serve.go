@@ -233,7 +233,7 @@ func (s *served) write(w http.ResponseWriter, a answer) {
 	}
 	s.record(a.status)
 	maps.Copy(w.Header(), a.header)
-	writeJSON(w, a.status, a.body)
+	writeJSON(w, a.status, correlate(a.body, s.request))
 }
 
 // instead sends the fault's answer.
@@ -318,7 +318,9 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err := enc.Encode(body); err != nil {
 		panic(err) // a body of ours that is no JSON
 	}
-	w.Header().Set("Content-Type", "application/json")
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the client may be gone; that is its business
