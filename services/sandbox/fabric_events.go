@@ -301,21 +301,21 @@ func withWildcards(e expression) expression {
 		return out
 	}
 	var exact []any
-	var any_ []expression
+	var patterns []expression
 	for _, v := range e.Values {
 		if text, ok := v.(string); ok && strings.Contains(text, "*") {
-			any_ = append(any_, expression{Property: e.Property, Operator: "LIKE", Values: []any{text}})
+			patterns = append(patterns, expression{Property: e.Property, Operator: "LIKE", Values: []any{text}})
 		} else {
 			exact = append(exact, v)
 		}
 	}
-	if len(any_) == 0 {
+	if len(patterns) == 0 {
 		return out
 	}
 	if len(exact) > 0 {
-		any_ = append(any_, expression{Property: e.Property, Operator: e.Operator, Values: exact})
+		patterns = append(patterns, expression{Property: e.Property, Operator: e.Operator, Values: exact})
 	}
-	return expression{Or: any_}
+	return expression{Or: patterns}
 }
 
 func wildParts(list []expression) []expression {

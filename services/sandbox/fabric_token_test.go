@@ -262,3 +262,44 @@ func TestTokensAreKept(t *testing.T) {
 		t.Errorf("%d tokens, want the six of a new exchange and one", got)
 	}
 }
+
+// TestTokenIsSpentOnce has many orders want one token at the same time.
+func TestTokenIsSpentOnce(t *testing.T) {
+	s := open(t, sandbox.Config{Seed: 1})
+	const orders = 50
+	answers := make(chan *reply, orders)
+	for n := range orders {
+		go func() {
+			r, err := s.try(t.Context(), ask{s.acme, http.MethodPost, "/fabric/v4/connections", object{
+				"type": "EVPL_VC", "name": fmt.Sprint("order-", n), "bandwidth": 50,
+				"notifications": []object{{"type": "ALL", "emails": []string{"john.doe@example.com"}}},
+				"aSide": object{"accessPoint": object{"type": "COLO", "port": object{"uuid": acmePort},
+					"linkProtocol": object{"type": "DOT1Q", "vlanTag": 100 + n}}},
+				"zSide": object{"serviceToken": object{"uuid": guideToken}},
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- r
+		}()
+	}
+	made := 0
+	for range orders {
+		r := <-answers
+		if r == nil {
+			continue
+		}
+		if r.status == http.StatusCreated {
+			made++
+			continue
+		}
+		r.refused(http.StatusBadRequest, "EQ-3142537")
+	}
+	if made != 1 || len(s.Inventory().Connections) != 1 {
+		t.Errorf("%d orders were taken and %d connections exist, want 1 and 1", made, len(s.Inventory().Connections))
+	}
+	if got := s.get(s.cloud, tokenAPI+"/"+guideToken).want(http.StatusOK).text("state"); got != "ACTIVE" {
+		t.Errorf("the token is %s, want ACTIVE", got)
+	}
+	s.do(s.cloud, http.MethodDelete, tokenAPI+"/"+guideToken, nil).refused(http.StatusBadRequest, "EQ-3034020")
+}
