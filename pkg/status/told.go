@@ -20,6 +20,10 @@ var stateWords = []Word{
 	{"CANCELLED", Deprovisioned},
 }
 
+// StateWords returns the words of Fabric's `state` that mean something certain, for
+// documents.
+func StateWords() []Word { return slices.Clone(stateWords) }
+
 // StateWord returns the status that a word of Fabric's `state` surely means, and false
 // for a word that means nothing certain.
 func StateWord(word string) (Status, bool) {
