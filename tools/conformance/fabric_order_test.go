@@ -85,7 +85,7 @@ func tokenScenario(t *testing.T, x *exchange) {
 	}
 	made := must[*fabricv4.ServiceToken](t, 201)(api.CreateServiceToken(ctx).ServiceToken(body).Execute())
 	id := made.GetUuid()
-	if made.GetState() != fabricv4.SERVICETOKENSTATE_INACTIVE || made.GetExpirationDateTime().Sub(time.Now()) > 90*24*time.Hour {
+	if made.GetState() != fabricv4.SERVICETOKENSTATE_INACTIVE || time.Until(made.GetExpirationDateTime()) > 90*24*time.Hour {
 		t.Errorf("token is %s until %v, want INACTIVE for 90 days", made.GetState(), made.GetExpirationDateTime())
 	}
 	seen := must[*fabricv4.ServiceToken](t, 200)(fabricClient(t, x, "acme").ServiceTokensApi.GetServiceTokenByUuid(ctx, id).Execute())
