@@ -248,3 +248,37 @@ func TestScenarioKept(t *testing.T) {
 		}
 	})
 }
+
+// TestPFDocs keeps the manual's inventory of PacketFabric and its scenario as they are.
+func TestPFDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sandbox.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(text)
+	s := open(t, sandbox.Config{})
+	v := s.Inventory().PacketFabric
+	var want []string
+	for _, c := range v.Customers {
+		want = append(want, "`"+c.RoutingID+"` | `"+c.Account+"` | `"+c.Flex+"` |")
+	}
+	for _, p := range v.Services {
+		want = append(want, "| `"+p.UUID+"` | "+p.Name+" | "+p.Seller+" |")
+	}
+	for _, key := range []string{acmeKey, cloudKey, globexKey} {
+		s.get(key, "/v2/ports").want(http.StatusOK)
+		want = append(want, "`"+key+"`")
+	}
+	for _, w := range append(want, strings.Join(v.Markets, ", ")) {
+		if !strings.Contains(manual, w) {
+			t.Errorf("docs/sandbox.md has no %s", w)
+		}
+	}
+	s.get(acmeKey, "/v2/ports/PF-AP-NYC1-1100001").want(http.StatusOK)
+	s.get(cloudKey, "/v2/ports/PF-AP-CHI1-2900002").want(http.StatusOK)
+	_, scenario, _ := strings.Cut(manual, "```yaml\n")
+	scenario, _, _ = strings.Cut(scenario, "```")
+	if got := readScenario(t, scenario); len(got.Steps) != 3 {
+		t.Errorf("the manual's scenario has %d steps, want 3", len(got.Steps))
+	}
+}
