@@ -73,6 +73,13 @@ func TestCheck(t *testing.T) {
 			in.Primary.ZSide = proto.CloneOf(in.Primary.ASide)
 		}, []string{"primary.zSide.tag: another tag than the A side has on the same port"}},
 		{"the same port", "", true, func(in *patchbayv1.CreateIntent) { in.Primary.ZSide.PortId = portNYC }, nil},
+		{"the same port, one end untagged", "", true, func(in *patchbayv1.CreateIntent) {
+			in.Primary.ZSide.PortId, in.Primary.ASide.Tag = portNYC, &patchbayv1.Tag{Untagged: true}
+		}, nil},
+		{"the same port, both whole", "", true, func(in *patchbayv1.CreateIntent) {
+			in.Primary.ZSide = &patchbayv1.Endpoint{PortId: portNYC, Tag: &patchbayv1.Tag{Untagged: true}}
+			in.Primary.ASide.Tag = &patchbayv1.Tag{Untagged: true}
+		}, []string{"primary.zSide.tag: another tag than the A side has on the same port"}},
 		{"foreign target", "", true, func(in *patchbayv1.CreateIntent) { in.Primary.ZSide.PortId = "PF-AP-X" },
 			[]string{"primary.zSide.portId: a port of this account"}},
 		{"odd speed", "the enum is exact", false, func(in *patchbayv1.CreateIntent) { in.BandwidthMbps = n(51) },
