@@ -13,6 +13,9 @@ import (
 // the right to be the only request of its looks, where the exchange shows no more of one.
 // The order's intent is redacted, so a token is known by its HMAC.
 func OfLeg(o *patchbayv1.Order, leg string) []Want {
+	if o.GetCreate() == nil {
+		return nil
+	}
 	full := intent.Expand(o.GetCreate())
 	side := full.GetPrimary()
 	if leg != "primary" {

@@ -209,6 +209,9 @@ func TestChange(t *testing.T) {
 			fault: on("Alter", exchangetest.Lost()), calls: 2, want: order.Completed},
 		{name: "refused", reason: "the exchange will not", set: `{"name":"other"}`, calls: 1, want: order.Failed,
 			fault: on("Alter", answers(exchange.Outcome{Class: exchange.Refused, Code: "IC-9"}))},
+		{name: "taken", reason: "somebody else has the tag", set: `{"tag":{"vlan":7}}`, api: "packetfabric", calls: 1,
+			want: order.Failed, fault: on("Alter", answers(exchange.Outcome{Class: exchange.Taken, Code: "InvalidVlanParam"}))},
+		{name: "tag", reason: "it shows", set: `{"tag":{"vlan":7}}`, api: "packetfabric", calls: 1, want: order.Completed},
 		{name: "invisible", reason: "of e-mail addresses nothing shows but that they were taken", calls: 2,
 			api: "fabric", set: `{"notifications":["b@example.com"]}`, want: order.Completed},
 	} {

@@ -110,6 +110,14 @@ func (r *Requester) Check(ctx context.Context, request []byte) ([]byte, error) {
 		if err == nil && o.GetAccount() != "" && !o.GetChecked() {
 			out.Notes = append(out.Notes, "the exchange did not answer in time; what only it knows was not checked")
 		}
+		if err == nil && o.GetAccount() != "" {
+			o.Create, _ = a.redacted.(*patchbayv1.CreateIntent)
+			var fields []string
+			fields, err = r.spoken(ctx, o)
+			for _, f := range fields {
+				out.Notes = append(out.Notes, "another order has the "+f+" now; while it does, this one would fail")
+			}
+		}
 	} else {
 		all, err = r.examine(ctx, o, a)
 	}

@@ -168,6 +168,7 @@ func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 		l.State = order.Placed
 	default:
 		nothingFound(s, l, now)
+		takenByOthers(l, l.GetAttempt().GetNumber() > 1)
 	}
 }
 
@@ -188,5 +189,6 @@ func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 		l.State = order.Placed
 	default:
 		nothingFound(s, l, now)
+		takenByOthers(l, l.GetAttempt().GetNumber() > 1)
 	}
 }

@@ -46,8 +46,10 @@ type world struct {
 	j    *journal.Journal // the test's own
 	fake *exchangetest.Fake
 	acc  []account.Account
-	stop func()
-	keys memory
+	// others are the fakes of accounts beside the first, by name.
+	others map[string]*exchangetest.Fake
+	stop   func()
+	keys   memory
 	// restarted: the requester crashed, and another runs.
 	restarted bool
 }
@@ -109,10 +111,14 @@ func (w *world) run(probe func(j *journal.Journal, point string)) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	clients := map[string]exchange.Client{"acme": w.fake}
+	for name, f := range w.others {
+		clients[name] = f
+	}
 	go func() {
 		done <- requester.Run(ctx, service.Runtime{
 			Journal: j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
-			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: map[string]exchange.Client{"acme": w.fake},
+			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: clients,
 		})
 	}()
 	w.stop = func() {
@@ -149,14 +155,6 @@ func (w *world) pair(name string, tag int) string {
 		return requests(name, tag, true)
 	}
 	return pair(name, tag)
-}
-
-// single is an intent for one leg at the world's exchange.
-func (w *world) single(name string, tag int) string {
-	if w.fake.API == "packetfabric" {
-		return requests(name, tag, false)
-	}
-	return single(name, tag)
 }
 
 // requests is an intent for one or two requests at PacketFabric.
