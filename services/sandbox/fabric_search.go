@@ -294,7 +294,7 @@ func like(fold bool, values []any) (func(any) bool, error) {
 	if len(values) == 0 {
 		return nil, fmt.Errorf("operator LIKE has no values")
 	}
-	var any_ []*regexp.Regexp
+	var patterns []*regexp.Regexp
 	for _, v := range values {
 		text := fmt.Sprint(v)
 		if !strings.ContainsAny(text, "%*") {
@@ -304,10 +304,10 @@ func like(fold bool, values []any) (func(any) bool, error) {
 		if fold {
 			pattern = "(?i)" + pattern
 		}
-		any_ = append(any_, regexp.MustCompile("(?s)^"+pattern+"$"))
+		patterns = append(patterns, regexp.MustCompile("(?s)^"+pattern+"$"))
 	}
 	return func(v any) bool {
-		return v != nil && slices.ContainsFunc(any_, func(r *regexp.Regexp) bool { return r.MatchString(fmt.Sprint(v)) })
+		return v != nil && slices.ContainsFunc(patterns, func(r *regexp.Regexp) bool { return r.MatchString(fmt.Sprint(v)) })
 	}, nil
 }
 

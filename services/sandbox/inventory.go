@@ -78,13 +78,19 @@ type profile struct {
 	newer     bool // the lists of ECX leave it out
 	about     string
 
+	made    bool     // by its seller, by the API
+	gone    bool     // deleted again
+	invited []string // addresses of others who may order although it is private
+	bands   []int    // nil: all
+	metros  []string // nil: all
+
 	seller *tenant
 }
 
 // named reports whether the profile is ordered by a named tag.
 func (p *profile) named() bool { return len(p.namedTags) > 0 }
 
-// bands are the speeds that every profile sells, in Mbit/s.
+// bands are the speeds that a profile of the inventory sells, in Mbit/s.
 var bands = []int{50, 100, 200, 500, 1000, 2000, 5000, 10000}
 
 type inventory struct {
@@ -200,7 +206,7 @@ func defaultInventory() inventory {
 			{id: "7f21d3b-93d3-6d30-cae0-33ac2895297a", org: "Acme", metro: "SE", ibx: "SE3", encap: qinq, priority: "Secondary"},
 		}, morePorts(), fabricPorts()),
 		passes: fabricPasses(),
-		profiles: []profile{
+		profiles: slices.Concat([]profile{
 			{id: "7a73af1a-3d74-47ac-b778-6bf455d1174e", name: "Cloud Services Dot1q", org: "Cloud Services",
 				approval: bySeller, encap: dot1q, keys: guideKey(),
 				about: "Sample 1 of the guide: Dot1q to Dot1q"},
@@ -230,13 +236,19 @@ func defaultInventory() inventory {
 			{id: "acef0000-0000-4000-8000-000000000001", name: "Acme Backbone", org: "Acme",
 				approval: notNeeded, encap: dot1q, self: true,
 				about: "Acme's own: nobody approves, only Acme sees it"},
-			{id: "20d32a80-0d61-4333-bc03-707b591ae2f4", name: "Cloud Connect", org: "Cloud Services",
-				approval: bySeller, encap: qinq, newer: true,
-				about: "The mapping of approvals from v3 to Fabric: Dot1q to QinQ"},
-			{id: "c10f0000-0000-4000-8000-000000000009", name: "Cloud Solo", org: "Cloud Services",
-				approval: byAPI, encap: dot1q, single: true, newer: true,
-				about: "Integrated, no key, no redundant pairs"},
-		},
+		}, fabricProfiles()),
+	}
+}
+
+// fabricProfiles are the profiles that only Fabric lists.
+func fabricProfiles() []profile {
+	return []profile{
+		{id: "20d32a80-0d61-4333-bc03-707b591ae2f4", name: "Cloud Connect", org: "Cloud Services",
+			approval: bySeller, encap: qinq, newer: true,
+			about: "The mapping of approvals from v3 to Fabric: Dot1q to QinQ"},
+		{id: "c10f0000-0000-4000-8000-000000000009", name: "Cloud Solo", org: "Cloud Services",
+			approval: byAPI, encap: dot1q, single: true, newer: true,
+			about: "Integrated, no key, no redundant pairs"},
 	}
 }
 
