@@ -61,3 +61,11 @@ type TagsInUse interface {
 	// and no C-tag, or a VLAN, is taken whole.
 	InUse(ctx context.Context, portID string) ([]*patchbayv1.Tag, error)
 }
+
+// LandsOn is an exchange whose requests do not show on what kind of port they land, and
+// whose profiles do.
+type LandsOn interface {
+	// LandsOn returns the encapsulation of the ports on which requests for a profile land,
+	// as [Port.Encapsulation] has it; empty if any will do or if it is not shown.
+	LandsOn(ctx context.Context, profileID string) (string, error)
+}

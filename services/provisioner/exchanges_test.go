@@ -25,6 +25,8 @@ type teller struct {
 	inUse map[string][]*patchbayv1.Tag
 	err   error
 	asked int
+	// profiles is what profiles ask of ports.
+	profiles map[string]string
 	// accepted are the acceptances as they came.
 	accepted []exchange.Acceptance
 }
@@ -41,6 +43,11 @@ func (f *teller) InUse(_ context.Context, port string) ([]*patchbayv1.Tag, error
 func (f *teller) Accept(ctx context.Context, a exchange.Acceptance) exchange.Outcome {
 	f.accepted = append(f.accepted, a)
 	return f.fake.Accept(ctx, a)
+}
+
+// LandsOn is what a profile asks of ports.
+func (f *teller) LandsOn(_ context.Context, profile string) (string, error) {
+	return f.profiles[profile], f.err
 }
 
 // sells makes the bench's account one at an API with landing rules, and its exchange one
@@ -172,6 +179,24 @@ func TestOneUntaggedCircuitAPort(t *testing.T) {
 		b.handle(b.approve(c))
 		if l := b.landing(tt.id); l.GetPortId() != tt.port || l.GetFact() != tt.fact {
 			t.Errorf("%s: %s on %q, want %s on %q", tt.id, l.GetFact(), l.GetPortId(), tt.fact, tt.port)
+		}
+	}
+}
+
+// The profile tells on what kind of port a request lands that does not show it.
+func TestProfileTellsThePort(t *testing.T) {
+	for profile, want := range map[string]string{"qinq": "q-1", "dot1q": "d-1", "": "d-1", "CARRIER PIGEON": "d-1"} {
+		b := newBench(t, testenv.Journal(t))
+		f := b.sells(account.Fabric, []account.Landing{
+			{Metro: "SV", Ports: []string{"d-1"}, Encapsulation: account.Dot1q, Tags: tagsOf(t, "100")},
+			{Metro: "SV", Ports: []string{"q-1"}, Encapsulation: account.QinQ, Tags: tagsOf(t, "100")},
+		}, exchange.Port{ID: "d-1", Metro: "SV", Encapsulation: "dot1q"}, exchange.Port{ID: "q-1", Metro: "SV", Encapsulation: "qinq"})
+		f.profiles = map[string]string{"p-1": profile}
+		c := circuit("x-1", "PENDING_APPROVAL")
+		c.ZSide.Encapsulation = ""
+		b.handle(b.approve(c))
+		if l := b.landing("x-1"); l.GetPortId() != want || l.GetFact() != "accepted" {
+			t.Errorf("a profile for %q: %s on %s, want it on %s", profile, l.GetFact(), l.GetPortId(), want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -41,11 +42,15 @@ func (p *Provisioner) choose(ctx context.Context, e *entry) (bool, error) {
 		l.Taken = e.landing.GetTaken()
 	}
 	l.PortId, l.Tag, l.HoldId = "", nil, ""
-	return p.reserve(ctx, e, l, requestOf(c))
+	return p.reserve(ctx, e, l, c)
 }
 
 // reserve writes down the first spot that is not known to be taken, or that there is none.
-func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landing, r request) (bool, error) {
+func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landing, c *patchbayv1.Connection) (bool, error) {
+	r, err := p.request(ctx, e, c)
+	if err != nil {
+		return false, err
+	}
 	ports, err := p.ports(ctx, e)
 	if err != nil {
 		return false, err
@@ -69,6 +74,29 @@ func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landi
 	}
 	p.tags.pair(group, s.port)
 	return true, nil
+}
+
+// request is what c wants of its place. Where the exchange does not show it on the request,
+// it may on the profile that was asked for.
+func (p *Provisioner) request(ctx context.Context, e *entry, c *patchbayv1.Connection) (request, error) {
+	r := requestOf(c)
+	knows, ok := e.client.(exchange.LandsOn)
+	if !ok || r.encapsulation != "" || c.GetZSide().GetProfileId() == "" {
+		return r, nil
+	}
+	ctx, cancel := p.callContext(ctx, e)
+	defer cancel()
+	encapsulation, err := knows.LandsOn(ctx, c.GetZSide().GetProfileId())
+	switch {
+	case errors.As(err, new(exchange.Throttled)):
+		return r, p.pause(e, err)
+	case err != nil:
+		p.rt.Log.Warn().Err(err).Str("account", e.account.Name).Str("profile", c.GetZSide().GetProfileId()).
+			Msg("on what ports requests land is not known")
+	case slices.Contains([]account.Encapsulation{account.Dot1q, account.QinQ, account.Untagged}, account.Encapsulation(encapsulation)):
+		r.encapsulation = encapsulation
+	}
+	return r, nil
 }
 
 func (p *Provisioner) ports(ctx context.Context, e *entry) ([]exchange.Port, error) {
@@ -164,7 +192,7 @@ func (p *Provisioner) take(ctx context.Context, e *entry) (bool, error) {
 	err := p.ledger.Take(ctx, wantOf(e.landing), e.marks())
 	var held hold.HeldError
 	if errors.As(err, &held) {
-		return p.reserve(ctx, e, tried(e.landing), requestOf(e.sight.Connection))
+		return p.reserve(ctx, e, tried(e.landing), e.sight.Connection)
 	}
 	if err != nil {
 		return false, err
@@ -234,7 +262,7 @@ func (p *Provisioner) answered(ctx context.Context, e *entry, out exchange.Outco
 		if err := p.ledger.Free(ctx, wantOf(e.landing), e.marks()); err != nil {
 			return false, err
 		}
-		return p.reserve(ctx, e, tried(e.landing), requestOf(e.sight.Connection))
+		return p.reserve(ctx, e, tried(e.landing), e.sight.Connection)
 	case s.at == pending && (out.Class == exchange.Refused || out.Class == exchange.Taken):
 		return false, p.fail(ctx, e, refused(e.landing, out, p.rt.Journal.Now()))
 	}

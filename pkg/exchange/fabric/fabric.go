@@ -79,6 +79,7 @@ var (
 	_ exchange.Past      = (*Client)(nil)
 	_ exchange.Tokens    = (*Client)(nil)
 	_ exchange.TagsInUse = (*Client)(nil)
+	_ exchange.LandsOn   = (*Client)(nil)
 )
 
 // New returns a client of the account in cfg. It asks nothing of the exchange.

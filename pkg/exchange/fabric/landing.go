@@ -146,6 +146,16 @@ func (c *Client) InUse(ctx context.Context, portID string) ([]*patchbayv1.Tag, e
 	return tags, nil
 }
 
+// LandsOn returns the encapsulation that a profile asks of the seller's ports (schema
+// ServiceProfile, accessPointTypeConfigs.linkProtocolConfig.encapsulation).
+func (c *Client) LandsOn(ctx context.Context, profileID string) (string, error) {
+	p, err := c.profile(ctx, profileID)
+	if err != nil || p == nil {
+		return "", err
+	}
+	return p.Encapsulation, nil
+}
+
 // Accept consents to a request. A create lands on the port and tag.
 func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Outcome {
 	switch a.Kind {
