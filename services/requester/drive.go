@@ -145,6 +145,9 @@ func (r *Requester) close(ctx context.Context, h *handling) error {
 	if err := r.release(ctx, h); err != nil {
 		return err
 	}
+	if err := r.tidyTags(ctx, h); err != nil {
+		return err
+	}
 	if seq := h.s.order.GetIntentSequence(); seq > 0 {
 		return r.rt.Journal.DropIntent(ctx, seq)
 	}

@@ -21,7 +21,7 @@ func (r *Requester) hold(ctx context.Context, h *handling, legs, next []string) 
 		return nil, err
 	}
 	for _, leg := range legs {
-		for _, w := range hold.OfLeg(h.s.order, leg) {
+		for _, w := range h.s.wants(leg) {
 			if w.Kind == hold.Lookalike && !slices.Contains(next, leg) {
 				continue
 			}
@@ -132,7 +132,7 @@ func (r *Requester) release(ctx context.Context, h *handling) error {
 	for _, l := range h.s.order.GetLegs() {
 		over := l.GetState() == order.Failed && l.GetExchangeId() == "" || h.s.circuits[l.GetLeg()].ended()
 		settled := slices.Contains([]string{order.Placed, order.Completed, order.Failed}, l.GetState())
-		for _, w := range hold.OfLeg(h.s.order, l.GetLeg()) {
+		for _, w := range append(hold.OfLeg(h.s.order, l.GetLeg()), h.s.changed(l.GetLeg())...) {
 			if !over && !(settled && w.Kind == hold.Lookalike) {
 				continue
 			}
