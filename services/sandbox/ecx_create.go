@@ -163,8 +163,6 @@ func (d *draft) target(c *circuit, which string) bool {
 	return true
 }
 
-func (p *profile) visibleTo(t *tenant) bool { return !p.self || p.seller == t }
-
 // place reads the metro and region of the Z side.
 func (d *draft) place(c *circuit, which string) {
 	metroField := d.shared(which, "sellerMetroCode")
@@ -172,7 +170,7 @@ func (d *draft) place(c *circuit, which string) {
 	if c.metro == "" && c.a.port != nil {
 		c.metro = c.a.port.metro
 	}
-	if c.metro != "" && d.exchange.metro(c.metro).code == "" {
+	if c.metro != "" && (d.exchange.metro(c.metro).code == "" || !c.profile.in(c.metro)) {
 		d.wrong.invalid(metroField, "Service provider does not exist in metro "+c.metro)
 	}
 	regionField := d.shared(which, "sellerRegion")

@@ -321,7 +321,7 @@ func (d *fabricDraft) toProfile(z *pointBody) {
 		return
 	}
 	c.profile, c.seller, c.key, c.metro, c.region = p, p.seller, z.Key, z.Location.MetroCode, z.Region
-	if d.exchange.metro(c.metro).code == "" {
+	if d.exchange.metro(c.metro).code == "" || !p.in(c.metro) {
 		d.wrong.add(fabOrderMetro, "Service provider does not exist in required zSide metro", point+"/location/metroCode")
 	}
 	if p.region != "" && p.region != c.region {

@@ -137,7 +137,7 @@ func (x *Exchange) showFabricProfile(p *profile, side string) fabricProfileView 
 	v.Account.OrgID, v.Project = p.seller.orgNumber(), &projectView{p.seller.project}
 	v.Notices = []notice{{Type: "CONNECTION_APPROVAL", Emails: []string{p.seller.user.email}}}
 	for port := range portsOf(p.seller) {
-		if port.encap == p.encap {
+		if port.encap == p.encap && p.in(port.metro) {
 			v.Ports = append(v.Ports, profileLanding{"XF_PORT", port.id, x.locate(port.metro, port.ibx)})
 		}
 	}
@@ -147,7 +147,7 @@ func (x *Exchange) showFabricProfile(p *profile, side string) fabricProfileView 
 // config says how p is ordered.
 func (p *profile) config() profileConfig {
 	c := profileConfig{
-		Type: "COLO", UUID: derivedID(p.id, "config"), Bandwidths: bands, Remote: true, Upgrade: true,
+		Type: "COLO", UUID: derivedID(p.id, "config"), Bandwidths: p.speeds(), Remote: true, Upgrade: true,
 		AutoApproval: p.approval != bySeller, Label: "Connection", Selective: !p.single,
 		Link: profileLink{Strategy: "CTAGED", NamedTags: p.namedTags, Encapsulation: encapsulation(p.encap)},
 		API:  profileAPI{Available: p.approval == byAPI, Bandwidth: p.keySpeed},
@@ -167,6 +167,9 @@ func (p *profile) config() profileConfig {
 func (x *Exchange) profileMetros(p *profile) []profileMetro {
 	var out []profileMetro
 	for _, m := range x.order.metros {
+		if !p.in(m.code) {
+			continue
+		}
 		v := profileMetro{Code: m.code, Name: m.name, IBXs: m.ibxs, DisplayName: m.name}
 		if p.region != "" {
 			v.SellerRegions = map[string]string{p.region: strings.ToUpper(p.region)}
@@ -204,7 +207,7 @@ func profileRules(path string) searchRules[*profile] {
 			"/state":                     func(*profile) any { return "ACTIVE" },
 			"/visibility":                visibility,
 			"/type":                      func(*profile) any { return "L2_PROFILE" },
-			"/metros/code":               func(*profile) any { return nil }, // see [Exchange.inMetros]
+			"/metros/code":               func(*profile) any { return nil }, // see [Exchange.profilesIn]
 			"/changeLog/createdDateTime": func(*profile) any { return inventoryTime() },
 			"/changeLog/updatedDateTime": func(*profile) any { return inventoryTime() },
 		},
@@ -248,8 +251,7 @@ func profileAnswer(body any) answer {
 }
 
 // profileFilter checks the filter of a search for profiles, which knows few properties
-// and one operator. Every profile is in every metro, so a metro is either known, and
-// then no condition, or matches nothing.
+// and one operator. Metros, of which a profile has several, become the profiles in them.
 func (x *Exchange) profileFilter(body []byte) ([]byte, fabricErrors) {
 	var s searchRequest
 	if err := json.Unmarshal(body, &s); err != nil || s.Filter == nil {
@@ -269,7 +271,8 @@ func (x *Exchange) profileFilter(body []byte) ([]byte, fabricErrors) {
 		case e.Operator != "=":
 			wrong = append(wrong, fabricError{Code: fabProfileSearch, Message: "Unsupported search property",
 				Details: "Supported search operator is : ="})
-		case e.Property == "/metros/code" && x.inMetros(e.Values):
+		case e.Property == "/metros/code":
+			kept = append(kept, expression{Property: "/uuid", Operator: "IN", Values: x.profilesIn(e.Values)})
 		default:
 			kept = append(kept, e)
 		}
@@ -290,14 +293,19 @@ func isProfileProperty(name string) bool {
 	return false
 }
 
-// inMetros reports whether one of the values is a metro of the exchange.
-func (x *Exchange) inMetros(values []any) bool {
-	for _, v := range values {
-		if code, ok := v.(string); ok && x.metro(code).code != "" {
-			return true
+// profilesIn are the ids of the profiles in one of the metros, and an id that none has.
+func (x *Exchange) profilesIn(metros []any) []any {
+	x.lock()
+	defer x.unlock()
+	out := []any{""}
+	for _, p := range x.order.profiles {
+		for _, m := range metros {
+			if code, ok := m.(string); ok && x.metro(code).code != "" && p.in(code) {
+				out = append(out, p.id)
+			}
 		}
 	}
-	return false
+	return out
 }
 
 // profileOf returns the profile that the path names as it shows from that side, or nil.

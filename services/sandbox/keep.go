@@ -91,7 +91,8 @@ type record struct {
 
 	PacketFabric *pfRecord `json:"packetfabric,omitempty"` // a circuit there, and nothing of the above but its id
 
-	Pass *passRecord `json:"serviceToken,omitempty"` // a service token, and nothing of the above but its id
+	Pass *passRecord `json:"serviceToken,omitempty"`   // a service token, and nothing of the above but its id
+	Sold *soldRecord `json:"serviceProfile,omitempty"` // a profile made by its seller, and nothing of the above but its id
 }
 
 func (c *circuit) record() record {
@@ -213,6 +214,12 @@ func (x *Exchange) recall(state string) error {
 		if r.Gone {
 			continue
 		}
+		if r.Sold != nil {
+			if err := x.recallProfile(r); err != nil {
+				return err
+			}
+			continue
+		}
 		if r.Pass != nil {
 			if err := x.recallPass(r); err != nil {
 				return err
@@ -280,13 +287,25 @@ func (x *Exchange) rewrite(state string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = file.Write(slices.Concat(lines(x.all), passLines(x.allPasses()), pfLines(x.pf.all))); err == nil {
+	if _, err = file.Write(slices.Concat(profileLines(x.madeProfiles()), lines(x.all), passLines(x.allPasses()), pfLines(x.pf.all))); err == nil {
 		err = os.Rename(state+".new", state)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// profileLines are the records of service profiles.
+func profileLines(profiles []*profile) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, p := range profiles {
+		if err := enc.Encode(record{ID: p.id, Sold: p.record()}); err != nil {
+			panic(err) // a record of ours that is no JSON
+		}
+	}
+	return b.Bytes()
 }
 
 // passLines are the records of service tokens.
@@ -321,8 +340,9 @@ func lines(circuits []*circuit) []byte {
 // keep writes what has changed, in one piece: both legs of a pair or neither, and a
 // circuit with the service tokens it was ordered with.
 func (x *Exchange) keep() {
-	if x.kept != nil && len(x.changed)+len(x.spent)+len(x.pf.changed) > 0 {
-		if _, err := x.kept.file.Write(slices.Concat(lines(x.changed), passLines(x.spent), pfLines(x.pf.changed))); err != nil {
+	if x.kept != nil && len(x.changed)+len(x.spent)+len(x.sold)+len(x.pf.changed) > 0 {
+		if _, err := x.kept.file.Write(slices.Concat(profileLines(x.sold), lines(x.changed), passLines(x.spent),
+			pfLines(x.pf.changed))); err != nil {
 			x.log.Error().Err(err).Msg("circuits are not kept")
 		}
 	}
@@ -333,5 +353,6 @@ func (x *Exchange) keep() {
 	clear(x.pf.changed)
 	x.pf.changed = x.pf.changed[:0]
 	clear(x.spent)
+	x.sold = nil
 	x.changed, x.spent = x.changed[:0], x.spent[:0]
 }

@@ -86,6 +86,7 @@ type Exchange struct {
 	clock    bool                     // somebody waits for what falls due
 	sooner   chan struct{}            // tells them that something falls due earlier
 	passes   map[string]*serviceToken // by id
+	sold     []*profile               // made or changed since the last look
 	spent    []*serviceToken          // changed since the last look
 	kept     *keeper                  // nil: nothing is kept
 	tokens   map[string]token

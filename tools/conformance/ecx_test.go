@@ -382,3 +382,66 @@ func TestECXLogin(t *testing.T) {
 		}
 	})
 }
+
+// TestECXSeller makes, replaces and deletes a service profile, which is ordered in
+// between.
+func TestECXSeller(t *testing.T) {
+	drive(t, func(t *testing.T, x *exchange) {
+		cloud, acme := ecxClient(x, "cloud"), ecxClient(x, "acme")
+		p := ecx.L2ServiceProfile{
+			Name: ecx.String("Cloud Made"), Description: ecx.String("made by its seller"), Private: ecx.Bool(true),
+			PrivateUserEmails: []string{"john.doe@example.com"}, TagType: ecx.String("CTAGED"),
+			SpeedBands: []ecx.L2ServiceProfileSpeedBand{{Speed: ecx.Int(50), SpeedUnit: ecx.String("MB")}},
+			Ports:      []ecx.L2ServiceProfilePort{{ID: ecx.String(cloudPort), MetroCode: ecx.String("SV")}},
+		}
+		id, err := cloud.CreateL2ServiceProfile(p)
+		if err != nil || ecx.StringValue(id) == "" {
+			t.Fatalf("make a profile: id %v, error %v", id, err)
+		}
+		seen := func(client *ecx.RestClient) bool {
+			list, err := client.GetL2SellerProfiles()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.ContainsFunc(list, func(p ecx.L2ServiceProfile) bool { return *p.UUID == *id })
+		}
+		if !seen(acme) || seen(ecxClient(x, "globex")) {
+			t.Error("a private profile is for those who are invited, and nobody else")
+		}
+		o := order("to-made", 900)
+		o.ProfileUUID = id
+		conn := created(t, acme, o)
+		o.Name, o.VlanSTag, o.Speed = ecx.String("too-fast"), ecx.Int(901), ecx.Int(200)
+		_, err = acme.CreateL2Connection(o)
+		wantCode(t, "speed that is not sold", err, http.StatusBadRequest, "IC-LAYER2-402")
+		o.Speed, o.SellerMetroCode = ecx.Int(50), ecx.String("DC")
+		_, err = acme.CreateL2Connection(o)
+		wantCode(t, "metro without a port", err, http.StatusBadRequest, "IC-LAYER2-402")
+		wantCode(t, "delete of a profile in use", cloud.DeleteL2ServiceProfile(*id), http.StatusBadRequest, "IC-LAYER2-4092")
+
+		p.UUID, p.Name = id, ecx.String("Cloud Replaced")
+		p.SpeedBands = append(p.SpeedBands, ecx.L2ServiceProfileSpeedBand{Speed: ecx.Int(1), SpeedUnit: ecx.String("GB")})
+		if err := cloud.UpdateL2ServiceProfile(p); err != nil {
+			t.Fatal(err)
+		}
+		got, err := cloud.GetL2ServiceProfile(*id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *got.Name != "Cloud Replaced" || len(got.SpeedBands) != 2 || *got.State != "ACTIVE" || len(got.Ports) == 0 {
+			t.Errorf("profile is %s with %d speeds and %d ports, %s; want what it was replaced by", *got.Name, len(got.SpeedBands),
+				len(got.Ports), *got.State)
+		}
+		p.Ports = []ecx.L2ServiceProfilePort{{ID: ecx.String(acmePort)}}
+		wantCode(t, "somebody else's port", cloud.UpdateL2ServiceProfile(p), http.StatusBadRequest, "IC-LAYER2-PORTS-001")
+		portal(t, x, "reject", conn)
+		if err := cloud.DeleteL2ServiceProfile(*id); err != nil {
+			t.Fatal(err)
+		}
+		if seen(acme) {
+			t.Error("a deleted profile can still be ordered")
+		}
+		wantCode(t, "second delete", cloud.DeleteL2ServiceProfile(*id), http.StatusBadRequest, "IC-LAYER2-402")
+		wantCode(t, "delete by another", acme.DeleteL2ServiceProfile(openProfile), http.StatusBadRequest, "IC-LAYER2-402")
+	})
+}
