@@ -201,6 +201,11 @@ func (c *circuit) begin(at time.Time, kind, status string) {
 		Created: at, Updated: at}
 }
 
+// over reports whether nothing more will become of c.
+func (c change) over() bool {
+	return c.Status == completed || c.Status == refused || c.Status == notWorking
+}
+
 // settle says what has become of the present change.
 func (c *circuit) settle(at time.Time, status string) {
 	c.change.Status, c.change.Updated = status, at
@@ -499,7 +504,7 @@ func (x *Exchange) rename(c *circuit, name string, now time.Time, by user) error
 // replaced notes that a field was replaced at once. A change that is under way stays the
 // circuit's present one.
 func (c *circuit) replaced(now time.Time, path string, value any) {
-	if c.change.Status != completed && c.change.Status != refused {
+	if !c.change.over() {
 		return
 	}
 	c.begin(now, updating, completed)

@@ -145,7 +145,7 @@ func (a *fabricActing) refresh() *answer {
 	if c.ended() {
 		return a.failing(errEnded)
 	}
-	if c.change.Status == completed || c.change.Status == refused {
+	if c.change.over() {
 		c.begin(a.now, refresh, completed)
 	}
 	c.note(a.now, a.who.user.login, "provider status asked for")

@@ -322,3 +322,35 @@ func TestFabricKept(t *testing.T) {
 		}
 	})
 }
+
+// TestFabricRobot has the seller's robot decide Fabric's requests, and faults happen to
+// one type of action only.
+func TestFabricRobot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, sandbox.Config{})
+		if err := s.SetRobot(sandbox.Robot{Profile: "*", Action: "approve", After: time.Second, On: []string{"create", "delete"}}); err != nil {
+			t.Fatal(err)
+		}
+		id := s.ordered(order(colo(guideDot1q, dot1qLink(1001)), sp(connect, nil), nil))
+		time.Sleep(3 * time.Second)
+		if got := s.face(id); !strings.HasPrefix(got, "PROVISIONED PROVISIONED/AVAILABLE") {
+			t.Errorf("%s, want it approved and in service", got)
+		}
+		if c, _ := s.Connection(id); c.Z == nil || c.Z.STag == 0 || c.Z.CTag != 1001 {
+			t.Errorf("landed on %+v, want an S-tag and the buyer's VLAN as C-tag", c.Z)
+		}
+		if _, err := s.AddFault(sandbox.Fault{Kind: sandbox.ErrorBefore,
+			Match: sandbox.Match{Action: "CONNECTION_UPDATE_ACCEPTANCE"}}); err != nil {
+			t.Fatal(err)
+		}
+		s.do(s.acme, http.MethodPatch, fabricBase+"/"+id, []object{{"op": "replace", "path": "/bandwidth", "value": 2000}}).want(http.StatusAccepted)
+		s.act(s.acme, id, "CONNECTION_PROVIDER_STATUS_REQUEST", nil).want(http.StatusAccepted)
+		s.act(s.cloud, id, "CONNECTION_UPDATE_ACCEPTANCE", nil).want(http.StatusInternalServerError)
+		s.act(s.cloud, id, "CONNECTION_UPDATE_ACCEPTANCE", nil).want(http.StatusAccepted)
+		s.do(s.acme, http.MethodDelete, fabricBase+"/"+id, nil).want(http.StatusOK)
+		time.Sleep(3 * time.Second)
+		if got := s.face(id); !strings.HasPrefix(got, "DEPROVISIONED ") {
+			t.Errorf("%s, want the delete agreed to", got)
+		}
+	})
+}

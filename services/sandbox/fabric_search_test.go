@@ -240,9 +240,10 @@ func crowd(b *testing.B) (http.Handler, string, []string) {
 func BenchmarkGet(b *testing.B) {
 	h, token, ids := crowd(b)
 	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
+	i := 0
+	for b.Loop() {
 		serve(b, h, ask{token, http.MethodGet, fabricBase + "/" + ids[i%len(ids)], nil})
+		i++
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
@@ -266,7 +267,7 @@ func BenchmarkSearch(b *testing.B) {
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			b.ReportAllocs()
-			for range b.N {
+			for b.Loop() {
 				serve(b, h, ask{token, http.MethodPost, searchPath, q.body})
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")

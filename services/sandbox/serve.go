@@ -89,6 +89,12 @@ func (x *Exchange) endpoint(o op) http.Handler {
 func (x *Exchange) describe(o op, q *request) call {
 	c := call{method: q.Method, template: template(q.Request), path: q.URL.Path,
 		action: q.URL.Query().Get("action"), tenant: q.who, list: o.list, read: o.read}
+	if strings.HasSuffix(c.template, "/actions") {
+		var typed struct{ Type string }
+		// A body that is no JSON has no type; the operation says what is wrong with it.
+		_ = json.Unmarshal(q.body, &typed)
+		c.action = typed.Type
+	}
 	if o.speaks != nil && o.speaks.names != nil {
 		c.names = o.speaks.names(q)
 		return c
