@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -53,6 +54,7 @@ type connectionView struct {
 	AuthorizationKey      string      `json:"authorizationKey,omitempty"`
 	NamedTag              string      `json:"namedTag,omitempty"`
 	AdditionalInfo        []infoField `json:"additionalInfo,omitempty"`
+	VendorToken           string      `json:"vendorToken,omitempty"` // of either side
 	Notifications         []string    `json:"notifications"`
 	Remote                bool        `json:"remote"`
 	Private               bool        `json:"private"`
@@ -100,6 +102,7 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 	if c.twin != nil {
 		v.RedundantUUID = c.twin.id
 	}
+	v.VendorToken = cmp.Or(c.fabric.AToken, c.fabric.ZToken)
 	x.showSides(&v, c)
 	if s.name == "" || s.name == c.name {
 		if s.status != "" {

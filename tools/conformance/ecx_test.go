@@ -445,3 +445,44 @@ func TestECXSeller(t *testing.T) {
 		wantCode(t, "delete by another", acme.DeleteL2ServiceProfile(openProfile), http.StatusBadRequest, "IC-LAYER2-402")
 	})
 }
+
+// TestECXTokens orders with service tokens of either side.
+func TestECXTokens(t *testing.T) {
+	drive(t, func(t *testing.T, x *exchange) {
+		acme := ecxClient(x, "acme")
+		z := order("to-token", 910)
+		z.ProfileUUID, z.SellerMetroCode, z.ZSideServiceToken = nil, nil, ecx.String(guideToken)
+		id := created(t, acme, z)
+		wantWords(t, acme, id, "PROVISIONING/NOT_AVAILABLE")
+		settle()
+		wantWords(t, acme, id, "PROVISIONED/AVAILABLE")
+		c, err := acme.GetL2Connection(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ecx.StringValue(c.VendorToken) != guideToken || ecx.IntValue(c.ZSideVlanSTag) != 3001 {
+			t.Errorf("token is %q, Z-side tag %d; want the one that was ordered with, and its 3001",
+				ecx.StringValue(c.VendorToken), ecx.IntValue(c.ZSideVlanSTag))
+		}
+		z.Name, z.VlanSTag = ecx.String("again"), ecx.Int(911)
+		_, err = acme.CreateL2Connection(z)
+		wantCode(t, "token that is spent", err, http.StatusBadRequest, "IC-LAYER2-402")
+		z.ZSideServiceToken, z.ProfileUUID = ecx.String(bandsToken), ecx.String(openProfile)
+		_, err = acme.CreateL2Connection(z)
+		wantCode(t, "token and profile", err, http.StatusBadRequest, "IC-LAYER2-402")
+		z.ProfileUUID, z.Speed = nil, ecx.Int(100)
+		_, err = acme.CreateL2Connection(z)
+		wantCode(t, "speed that the token does not allow", err, http.StatusBadRequest, "IC-LAYER2-402")
+
+		a := order("from-token", 0)
+		a.PortUUID, a.VlanSTag, a.ServiceToken = nil, nil, ecx.String(aSideToken)
+		id = created(t, acme, a)
+		wantWords(t, acme, id, "PENDING_APPROVAL/NOT_AVAILABLE")
+		portal(t, x, "approve", id)
+		settle()
+		wantWords(t, acme, id, "PROVISIONED/AVAILABLE")
+		if got := len(x.Inventory().Connections); got != 2 {
+			t.Errorf("%d connections exist, want 2", got)
+		}
+	})
+}
