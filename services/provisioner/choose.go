@@ -22,8 +22,10 @@ type request struct {
 	metro string
 	// encapsulation is dot1q, qinq or untagged; empty if any will do.
 	encapsulation string
-	// inner tag that the buyer asks for, nil if none.
+	// inner tag that the buyer asks for, nil if none; gives says that the seller has to
+	// give one on a QinQ port then.
 	inner *int32
+	gives bool
 	// secondary of a pair, whose primary landed on one of the ports in avoid.
 	secondary bool
 	avoid     []string
@@ -41,6 +43,28 @@ func requestOf(c *patchbayv1.Connection) request {
 		r.inner = t.CTag
 	}
 	return r
+}
+
+// giveInner lets the seller give the inner tag of a request whose buyer is on one tag, as
+// Fabric wants it on a QinQ port: there the buyer cannot name one to a profile. It is the
+// buyer's own VLAN where that is shown, as in Equinix' sample of an acceptance, and else
+// the same number as the outer one, which is ours alone.
+func (r request) giveInner(a *patchbayv1.Side) request {
+	if r.inner == nil && (a.GetEncapsulation() == string(account.Dot1q) || a.GetTag().GetVlan() != 0) {
+		r.gives = true
+		if t := a.GetTag(); t != nil {
+			r.inner = t.Vlan
+		}
+	}
+	return r
+}
+
+// innerOn is the inner tag on a spot.
+func (r request) innerOn(s spot) *int32 {
+	if r.inner == nil && r.gives {
+		return proto.Int32(s.outer)
+	}
+	return r.inner
 }
 
 // A place is a port on which a rule lets circuits land.
@@ -140,7 +164,7 @@ func pick(where []place, taken func(port string, outer int32) bool) (spot, bool)
 	return spot{}, false
 }
 
-// reserve is l on a spot. The inner tag is the buyer's, where he asked for one.
+// reserve is l on a spot, with an inner tag where one is wanted.
 func reserve(l *patchbayv1.Landing, s spot, inner *int32, at time.Time) *patchbayv1.Landing {
 	n := following(l, reserved, at)
 	n.PortId, n.Metro, n.Encapsulation = s.port, s.rule.Place(), string(s.rule.Encapsulation)

@@ -105,23 +105,29 @@ func TestLandsAtEveryExchange(t *testing.T) {
 		rules  []account.Landing
 		port   exchange.Port
 		inner  int32
+		aSide  *patchbayv1.Side
 		used   []*patchbayv1.Tag
 		want   *patchbayv1.Tag
 		reason string
 	}{
-		{"v3", account.ECX, equinix(account.Dot1q), port("p-1", "dot1q"), 0, nil, tag(555, 0, 0), "primaryVlanSTag 555 on primaryPortUUID"},
-		{"v4", account.Fabric, equinix(account.Dot1q), port("p-1", "dot1q"), 0, nil, tag(555, 0, 0), "the same port and tag as by v3"},
-		{"v3 QinQ", account.ECX, equinix(account.QinQ), port("p-1", "qinq"), 1001, nil, tag(0, 555, 1001), "the inner tag is the buyer's"},
-		{"v4 QinQ", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 1001, nil, tag(0, 555, 1001), "the same"},
-		{"in use", account.Fabric, equinix(account.Dot1q), port("p-1", "dot1q"), 0,
+		{"v3", account.ECX, equinix(account.Dot1q), port("p-1", "dot1q"), 0, nil, nil, tag(555, 0, 0), "primaryVlanSTag 555 on primaryPortUUID"},
+		{"v4", account.Fabric, equinix(account.Dot1q), port("p-1", "dot1q"), 0, nil, nil, tag(555, 0, 0), "the same port and tag as by v3"},
+		{"v3 QinQ", account.ECX, equinix(account.QinQ), port("p-1", "qinq"), 1001, nil, nil, tag(0, 555, 1001), "the inner tag is the buyer's"},
+		{"v4 QinQ", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 0, &patchbayv1.Side{Encapsulation: "dot1q", Tag: tag(1001, 0, 0)},
+			nil, tag(0, 555, 1001), "nobody may name it to a profile; the sample gives the buyer's VLAN"},
+		{"v4 QinQ, VLAN not shown", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 0, &patchbayv1.Side{Encapsulation: "dot1q"},
+			nil, tag(0, 555, 555), "the outer tag is ours alone"},
+		{"v4 QinQ to QinQ", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 0, &patchbayv1.Side{Encapsulation: "qinq", Tag: tag(0, 7, 0)},
+			nil, tag(0, 555, 0), "outer tags only"},
+		{"in use", account.Fabric, equinix(account.Dot1q), port("p-1", "dot1q"), 0, nil,
 			[]*patchbayv1.Tag{tag(555, 0, 0), tag(556, 0, 0), tag(558, 0, 0)}, tag(557, 0, 0), "circuits of others and tokens have the lower ones"},
-		{"in use, QinQ", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 0,
+		{"in use, QinQ", account.Fabric, equinix(account.QinQ), port("p-1", "qinq"), 0, nil,
 			[]*patchbayv1.Tag{tag(0, 555, 7), tag(0, 556, 0)}, tag(0, 557, 0), "an outer tag that somebody shares is not ours either"},
-		{"market", account.PacketFabric, market(account.Dot1q), port("PF-AP-1", "dot1q"), 0, []*patchbayv1.Tag{tag(4, 0, 0)}, tag(5, 0, 0), "interface.vlan"},
-		{"ENNI", account.PacketFabric, market(account.QinQ), port("PF-AP-1", "qinq"), 0, nil, tag(0, 4, 0), "interface.svlan"},
-		{"untagged", account.PacketFabric, market(account.Untagged), port("PF-AP-1", "dot1q"), 0, nil, &patchbayv1.Tag{Untagged: true},
+		{"market", account.PacketFabric, market(account.Dot1q), port("PF-AP-1", "dot1q"), 0, nil, []*patchbayv1.Tag{tag(4, 0, 0)}, tag(5, 0, 0), "interface.vlan"},
+		{"ENNI", account.PacketFabric, market(account.QinQ), port("PF-AP-1", "qinq"), 0, nil, nil, tag(0, 4, 0), "interface.svlan"},
+		{"untagged", account.PacketFabric, market(account.Untagged), port("PF-AP-1", "dot1q"), 0, nil, nil, &patchbayv1.Tag{Untagged: true},
 			"beside tagged circuits"},
-		{"untagged at Fabric", account.Fabric, equinix(account.Untagged), port("p-1", "untagged"), 0, nil, &patchbayv1.Tag{Untagged: true}, ""},
+		{"untagged at Fabric", account.Fabric, equinix(account.Untagged), port("p-1", "untagged"), 0, nil, nil, &patchbayv1.Tag{Untagged: true}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, testenv.Journal(t))
@@ -129,6 +135,7 @@ func TestLandsAtEveryExchange(t *testing.T) {
 			f.inUse[tt.port.ID] = tt.used
 			c := circuit("x-1", "PENDING_APPROVAL")
 			c.Api, c.ZSide.Encapsulation = string(tt.api), ""
+			c.ASide = tt.aSide
 			if tt.inner != 0 {
 				c.ZSide.Tag = tag(0, 0, tt.inner)
 			}

@@ -68,7 +68,7 @@ func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landi
 	if !ok {
 		return false, p.fail(ctx, e, nowhere(l, "held", full(where, r), p.rt.Journal.Now()))
 	}
-	if err := p.append(ctx, e, reserve(l, s, r.inner, p.rt.Journal.Now())); err != nil {
+	if err := p.append(ctx, e, reserve(l, s, r.innerOn(s), p.rt.Journal.Now())); err != nil {
 		p.tags.forget(hold.TagKey(l.GetExchange(), s.port, s.outer))
 		return false, err
 	}
@@ -80,6 +80,9 @@ func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landi
 // it may on the profile that was asked for.
 func (p *Provisioner) request(ctx context.Context, e *entry, c *patchbayv1.Connection) (request, error) {
 	r := requestOf(c)
+	if e.account.API == account.Fabric {
+		r = r.giveInner(c.GetASide())
+	}
 	knows, ok := e.client.(exchange.LandsOn)
 	if !ok || r.encapsulation != "" || c.GetZSide().GetProfileId() == "" {
 		return r, nil
