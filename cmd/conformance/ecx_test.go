@@ -4,24 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
-	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
-	"patchbay.io/pkg/exchange/ecx"
 	"patchbay.io/services/sandbox"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Ports and profiles of the sandbox's inventory.
 const (
@@ -34,88 +26,6 @@ const (
 )
 
 var legs = []string{exchange.Primary, exchange.Secondary}
-
-// world is the sandbox with a buyer and a seller in virtual time.
-type world struct {
-	sandbox       *sandbox.Exchange
-	buyer, seller exchange.Client
-}
-
-// inWorld runs a test in a bubble of virtual time.
-func inWorld(t *testing.T, test func(*testing.T, *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{sandbox: sandbox.New(sandbox.Config{Seed: 1})}
-		l := &listener{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: w.sandbox.Handler()}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			_ = server.Serve(l) // ends with the listener
-		}()
-		accounts := account.Sandbox("http://sandbox.test")
-		w.buyer = open(t, accounts, "acme-ecx", l)
-		w.seller = open(t, accounts, "cloud-ecx", l)
-		t.Cleanup(func() {
-			_ = server.Close() // nobody is in the middle of anything
-			w.sandbox.Close()
-			<-served
-		})
-		test(t, w)
-	})
-}
-
-func open(t *testing.T, accounts account.File, name string, l *listener) exchange.Client {
-	t.Helper()
-	a, ok := accounts.ByName(name)
-	if !ok {
-		t.Fatalf("the sandbox's accounts have no %s", name)
-	}
-	c, err := ecx.New(exchange.Config{Account: a, Dial: l.dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-// listener is a network of its own.
-type listener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *listener) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // pair is the guide's third sample.
 func pair() *patchbayv1.CreateIntent {
@@ -135,14 +45,6 @@ func pair() *patchbayv1.CreateIntent {
 
 func placement(in *patchbayv1.CreateIntent) exchange.Placement {
 	return exchange.Placement{Intent: in, Legs: legs}
-}
-
-// want fails the test unless the outcome has a class.
-func want(t *testing.T, what string, out exchange.Outcome, class exchange.Class) {
-	t.Helper()
-	if out.Class != class {
-		t.Fatalf("%s: %+v, want %s", what, out, class)
-	}
 }
 
 // stands fails the test unless a circuit is shown in a state, to both parties.
