@@ -44,6 +44,9 @@ func (b pfBody) order(v *vc) {
 		return
 	}
 	v.bandwidth.AccountUUID = paid.text("account_uuid", v.flex == "")
+	if v.bandwidth.AccountUUID == "" && paid.has("account_uuid", false) {
+		paid.fail("account_uuid", "value is not a valid uuid")
+	}
 	v.bandwidth.LonghaulType = paid.one("longhaul_type", false, "dedicated", "usage", "hourly")
 	v.bandwidth.SubscriptionTerm = paid.number("subscription_term", 1, 36)
 	switch v.bandwidth.SubscriptionTerm {

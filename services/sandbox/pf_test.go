@@ -213,6 +213,8 @@ func TestPFRefused(t *testing.T) {
 		{"longhaul", acmeKey, "POST", pfThirdParty, pay(object{"longhaul_type": "daily"}), 400,
 			"bandwidth.longhaul_type: value is not a valid"},
 		{"account", acmeKey, "POST", pfThirdParty, pay(object{"account_uuid": vc}), 404, "Account not found: "},
+		{"empty account", acmeKey, "POST", pfThirdParty, pay(object{"account_uuid": ""}), 400,
+			"bandwidth.account_uuid: value is not a valid uuid"},
 		{"flex", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"bandwidth": nil, "flex_bandwidth_id": "x"}), 404,
 			"Flex bandwidth not found: x"},
 		{"customer", acmeKey, "POST", pfThirdParty, with(pfOrder(), object{"routing_id": "X"}), 404,
