@@ -55,13 +55,13 @@ func TestCrashes(t *testing.T) {
 	}{
 		{"answered", 1, nil},
 		{"lost answer", 4, onPlace(exchangetest.LostAnswer())},
-		{"lost request", 7, onPlace(exchangetest.Lost())},
+		{"lost request", 9, onPlace(exchangetest.Lost())},
 	} {
 		for _, kind := range kinds {
 			t.Run(kind+" "+tt.name, func(t *testing.T) {
 				stride := tt.stride
 				if kind != "ecx" {
-					stride += 2 // one exchange is gone through in full
+					stride += 4 // one exchange is gone through in full
 				}
 				if testing.Short() {
 					stride = 8
