@@ -283,3 +283,27 @@ func changeScenario(t *testing.T, x *exchange) {
 		t.Errorf("got %s, %d Mbit/s, %d months; want renamed, 200, 24", c.GetName(), c.GetBandwidth(), o.GetTermLength())
 	}
 }
+
+// retryScenario has what is under way fail, and the buyer try again.
+func retryScenario(t *testing.T, x *exchange) {
+	acme, cloud := fabricClient(t, x, "acme"), fabricClient(t, x, "cloud")
+	id := placed(t, acme, connect(t, "stubborn", point(acmePort, "DOT1Q", 800, 0), token(guideToken), "")).GetUuid()
+	portal(t, x, "fail", id)
+	wantFace(t, acme, id, "FAILED NOT_PROVISIONED/FAILED")
+	act(t, acme, id, `{"type":"CONNECTION_CREATION_RETRY"}`)
+	settle()
+	wantFace(t, acme, id, "PROVISIONED PROVISIONED/AVAILABLE")
+	act(t, acme, id, `{"type":"CONNECTION_PROVIDER_BANDWIDTH_REQUEST"}`)
+	for who, direction := range map[*fabricv4.APIClient]fabricv4.ConnectionDirection{acme: "OUTGOING", cloud: "INCOMING"} {
+		seen := must[*fabricv4.Connection](t, 200)(who.ConnectionsApi.GetConnectionByUuid(t.Context(), id).Direction(direction).Execute())
+		if seen.GetDirection() != direction {
+			t.Errorf("direction is %s, want %s", seen.GetDirection(), direction)
+		}
+	}
+	remove(t, acme, id)
+	portal(t, x, "fail", id)
+	wantFace(t, acme, id, "FAILED NOT_DEPROVISIONED/FAILED")
+	act(t, acme, id, `{"type":"CONNECTION_DELETION_RETRY"}`)
+	settle()
+	wantFace(t, acme, id, "DEPROVISIONED DEPROVISIONED/DEPROVISIONED")
+}

@@ -20,6 +20,7 @@ var scenarios = map[string]func(*testing.T, *exchange){
 	"order between ports":    byPortScenario,
 	"redundant pair":         pairScenario,
 	"change and its consent": changeScenario,
+	"failures and retries":   retryScenario,
 	"searches":               searchScenario,
 	"prices and validation":  priceScenario,
 	"what can be read":       readScenario,
