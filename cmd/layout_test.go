@@ -27,7 +27,7 @@ const (
 	words    = schema + " pkg/secret pkg/status pkg/event pkg/intent pkg/order pkg/policy pkg/account "
 	wires    = words + " pkg/telemetry pkg/exchange pkg/approval pkg/journal pkg/hold pkg/view "
 	adapters = words + " pkg/telemetry pkg/exchange pkg/exchange/wire "
-	anything = wires + " pkg/exchange/ecx pkg/service "
+	anything = wires + " pkg/exchange/ecx pkg/exchange/fabric pkg/exchange/packetfabric pkg/service "
 )
 
 // mayImport is the architecture: each package, and which of our own it may
