@@ -1,10 +1,7 @@
 package conformance_test
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +9,6 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
-	"patchbay.io/services/sandbox"
 )
 
 // Ports and profiles of the sandbox's inventory.
@@ -184,78 +180,6 @@ func TestIntegratedPair(t *testing.T) {
 			t.Errorf("flow %q, want the profile's", shown.GetFlow())
 		}
 	})
-}
-
-// TestFaults makes the sandbox misbehave on a create: the class says what we know, and
-// looking says what is so.
-func TestFaults(t *testing.T) {
-	tests := []struct {
-		fault   sandbox.Fault
-		want    exchange.Class
-		created int // circuits a leg
-	}{
-		{sandbox.Fault{Kind: sandbox.LostAnswer}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.ResetBefore}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.ErrorBefore}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.ErrorAfter, Status: 502}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7 * time.Second}, exchange.Busy, 0},
-		{sandbox.Fault{Kind: sandbox.Garbage}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Partial}, exchange.Partial, 1},
-		{sandbox.Fault{Kind: sandbox.ForeignError}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.Redirect}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.SlowAnswer, Delay: time.Minute}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.SlowCommit, Delay: 15 * time.Second}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Slow, Delay: time.Minute}, exchange.Unknown, 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.fault.Kind, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				tt.fault.Match = sandbox.Match{Method: http.MethodPost, Path: "/ecx/v3/l2/connections"}
-				if _, err := w.sandbox.AddFault(tt.fault); err != nil {
-					t.Fatal(err)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				start := time.Now()
-				out := w.buyer.Place(ctx, placement(pair()))
-				if took := time.Since(start); took > 10*time.Second {
-					t.Errorf("Place took %v, longer than its deadline", took)
-				}
-				want(t, "Place", out, tt.want)
-				if tt.want == exchange.Busy && out.After != cmp.Or(tt.fault.RetryAfter, out.After) {
-					t.Errorf("stay away %v, want %v", out.After, tt.fault.RetryAfter)
-				}
-				time.Sleep(20 * time.Second)
-				w.once(t, tt.created)
-			})
-		})
-	}
-}
-
-// once checks that one POST was made, what it created, and that it cannot be done twice.
-func (w *world) once(t *testing.T, created int) {
-	t.Helper()
-	var posts int
-	for _, c := range w.sandbox.Calls().Recent {
-		if c.Endpoint == "POST /ecx/v3/l2/connections" {
-			posts++
-		}
-	}
-	if posts != 1 {
-		t.Errorf("%d POSTs, want one", posts)
-	}
-	found, err := w.buyer.Find(t.Context(), placement(pair()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, leg := range legs {
-		if n := len(found.Circuits[leg]); n != created {
-			t.Errorf("%s: %d circuits found, want %d", leg, n, created)
-		}
-	}
-	if created > 0 {
-		want(t, "Place again", w.buyer.Place(t.Context(), placement(pair())), exchange.Taken)
-	}
 }
 
 func TestListsAndParties(t *testing.T) {
