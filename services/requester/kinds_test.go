@@ -262,7 +262,7 @@ func TestTokenForgotten(t *testing.T) {
 		if err := w.j.DropIntent(w.t.Context(), o.GetIntentSequence()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(3 * time.Hour)
 		if w.reached(id, isOver) || fake.Calls("Place") != 1 {
 			t.Errorf("ended, or %d calls of Place; want it uncertain after 1", fake.Calls("Place"))
 		}
