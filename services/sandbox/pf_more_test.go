@@ -259,6 +259,12 @@ func TestPFShown(t *testing.T) {
 	if of, _ := status["object"].(object); of["state"] != "on fire" {
 		t.Errorf("%v, want on fire", status)
 	}
+	s.ClearFaults()
+	s.fault(sandbox.Fault{Kind: sandbox.ShowStatus, Value: `""/""`, Times: -1})
+	r = s.get(acmeKey, pfServices).want(http.StatusOK).array()[0]
+	if side, _ = r["interfaces"].([]any)[0].(object); r["state"] != "" || side["provisioning_status"] != "" {
+		t.Errorf("%v, want words that are empty", r)
+	}
 	if c, _ := s.PFCircuit(vc); c.State != "Active" {
 		t.Errorf("state %s, want Active: only what is shown differs", c.State)
 	}

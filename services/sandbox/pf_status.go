@@ -110,7 +110,7 @@ func (x *Exchange) pfServiceStatus(q *request) answer {
 		out.Status.Object.State, out.Status.Object.Deleted = "deleted", true
 	}
 	if q.show.status != "" && q.show.fits(v) {
-		out.Status.Object.State = q.show.status
+		out.Status.Object.State = q.show.word(q.show.status)
 	}
 	position, i := v.work.at(now)
 	states := v.work.states()

@@ -74,7 +74,7 @@ func (x *Exchange) pfShowRequest(v *vc, s showing) pfRequestView {
 		out.ServiceName = v.service.name
 	}
 	if s.status != "" && s.fits(v) {
-		out.Status = s.status
+		out.Status = s.word(s.status)
 	}
 	return out
 }
@@ -152,14 +152,14 @@ func (x *Exchange) pfShowCircuit(v *vc, s showing) pfCircuitView {
 	provider := ""
 	if s.fits(v) {
 		if s.status != "" {
-			out.State = s.status
+			out.State = s.word(s.status)
 		}
 		provider = s.providerStatus
 	}
 	for _, e := range []vcEnd{v.a, v.z} {
 		i := v.showEnd(e)
 		if provider != "" {
-			i.ProvisioningStatus = provider
+			i.ProvisioningStatus = s.word(provider)
 		}
 		out.Interfaces = append(out.Interfaces, i)
 	}
