@@ -23,44 +23,57 @@ type terms struct {
 	intent                         func() *patchbayv1.CreateIntent
 	landing                        *patchbayv1.Endpoint
 	create, answer, change, remove sandbox.Match
-	rejection                      sandbox.Match // where it is not answer
+	rejection                      sandbox.Match
 }
 
 func at(method, path string) sandbox.Match { return sandbox.Match{Method: method, Path: path} }
 
-// decidings are all deciding calls of all exchanges.
-func decidings() []deciding {
+// allTerms are those of all exchanges.
+func allTerms() []terms {
 	const ecxAll, fabricAll = "/ecx/v3/l2/connections", "/fabric/v4/connections"
-	const pfAll, pfRequests = "/v2/services", "/v2/services/requests"
+	const pfAll, pfRequest = "/v2/services", "/v2/services/requests/{vc_request_uuid}"
 	approve, reject, change := at("PATCH", ecxAll), at("PATCH", ecxAll), at("PATCH", ecxAll)
 	approve.Action, reject.Action, change.Action = "Approve", "Reject", "update"
-	atECX := terms{account.ECX, func() *patchbayv1.CreateIntent {
-		in := inFabric(onPort(acmeDot1q, vlan(100)), toProfile(cloudOpen))
-		return in
-	}, onPort(cloudDot1q, vlan(700)), at("POST", ecxAll), approve, change, at("DELETE", ecxAll), reject}
 	act := at("POST", fabricAll+"/{uuid}/actions")
-	atFabric := terms{account.Fabric, atECX.intent, atECX.landing, at("POST", fabricAll), act,
-		at("PATCH", fabricAll), at("DELETE", fabricAll), act}
-	atPF := terms{account.PacketFabric, func() *patchbayv1.CreateIntent {
-		return inPacketFabric(onPort(acmeNYC, vlan(100)), toCustomer())
-	}, onPort(cloudCHI, vlan(700)), at("POST", pfAll+"/third-party"), at("POST", pfRequests+"/{vc_request_uuid}/provision"),
-		at("PATCH", pfAll), at("DELETE", pfAll+"/{vc_circuit_id}"), at("POST", pfRequests+"/{vc_request_uuid}/reject")}
+	equinix := func() *patchbayv1.CreateIntent {
+		return inFabric(onPort(acmeDot1q, vlan(100)), toProfile(cloudOpen))
+	}
+	return []terms{
+		{account.ECX, equinix, onPort(cloudDot1q, vlan(700)),
+			at("POST", ecxAll), approve, change, at("DELETE", ecxAll), reject},
+		{account.Fabric, equinix, onPort(cloudDot1q, vlan(700)),
+			at("POST", fabricAll), act, at("PATCH", fabricAll), at("DELETE", fabricAll), act},
+		{account.PacketFabric, func() *patchbayv1.CreateIntent {
+			return inPacketFabric(onPort(acmeNYC, vlan(100)), toCustomer())
+		}, onPort(cloudCHI, vlan(700)), at("POST", pfAll+"/third-party"), at("POST", pfRequest+"/provision"),
+			at("PATCH", pfAll), at("DELETE", pfAll+"/{vc_circuit_id}"), at("POST", pfRequest+"/reject")},
+	}
+}
 
-	all := []deciding{atECX.creates("create", atECX.intent), atECX.creates("create a pair", pair)}
-	all = append(all, atECX.decides()...)
-	all = append(all, atECX.consents(true)...)
-	all = append(all, atFabric.creates("create", atFabric.intent))
-	all = append(all, atFabric.decides()...)
-	all = append(all, atFabric.consents(false)...)
-	own := atPF
-	own.create = at("POST", pfAll+"/backbone")
-	all = append(all, atPF.creates("create", atPF.intent), own.creates("create between own ports", func() *patchbayv1.CreateIntent {
-		return inPacketFabric(onPort(acmeNYC, vlan(100)), onPort(acmeNYC2, vlan(100)))
-	}))
-	all = append(all, atPF.decides()...)
-	withdraw := atPF
-	withdraw.remove = at("DELETE", pfRequests+"/{vc_request_uuid}")
-	return append(all, deciding{atPF.api, "withdraw", withdraw.remove, atPF.asked, buyerRemoves, looksAt})
+// decidings are all deciding calls of all exchanges.
+func decidings() []deciding {
+	var all []deciding
+	for _, c := range allTerms() {
+		all = append(all, c.creates("create", c.intent))
+		switch c.api {
+		case account.ECX:
+			all = append(all, c.creates("create a pair", pair))
+			all = append(all, c.decides()...)
+			all = append(all, c.consents(true)...)
+		case account.Fabric:
+			all = append(all, c.decides()...)
+			all = append(all, c.consents(false)...)
+		case account.PacketFabric:
+			own := c
+			own.create = at("POST", "/v2/services/backbone")
+			all = append(all, own.creates("create between own ports", func() *patchbayv1.CreateIntent {
+				return inPacketFabric(onPort(acmeNYC, vlan(100)), onPort(acmeNYC2, vlan(100)))
+			}))
+			all = append(all, c.decides()...)
+			all = append(all, deciding{c.api, "withdraw", at("DELETE", "/v2/services/requests"), c.asked, buyerRemoves, looksAt})
+		}
+	}
+	return all
 }
 
 // creates is the call that places an intent whole.
