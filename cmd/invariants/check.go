@@ -110,21 +110,21 @@ func (s *Story) checkPath(c sandbox.Connection) {
 	}
 	var truth []string
 	for _, h := range c.History {
-		truth = append(truth, words(h.Status, h.ProviderStatus))
+		truth = append(truth, Words(h.Status, h.ProviderStatus))
 	}
 	at := 0
 	for i, t := range path {
 		switch {
-		case i > 0 && state(t.GetFrom()) != state(path[i-1].GetTo()):
-			s.violate("3: %s goes from %s though it was at %s", c.Name, state(t.GetFrom()), state(path[i-1].GetTo()))
+		case i > 0 && State(t.GetFrom()) != State(path[i-1].GetTo()):
+			s.violate("3: %s goes from %s though it was at %s", c.Name, State(t.GetFrom()), State(path[i-1].GetTo()))
 		case i == 0 && t.GetFrom() != nil:
-			s.violate("3: the first transition of %s comes from %s", c.Name, state(t.GetFrom()))
+			s.violate("3: the first transition of %s comes from %s", c.Name, State(t.GetFrom()))
 		}
-		to := state(t.GetTo())
-		if strings.Contains(to, unknown) || (i > 0 && state(t.GetFrom()) == to) {
+		to := State(t.GetTo())
+		if strings.Contains(to, unknown) || (i > 0 && State(t.GetFrom()) == to) {
 			continue
 		}
-		if i > 0 && at > 0 && truth[at-1] == to && strings.Contains(state(t.GetFrom()), unknown) {
+		if i > 0 && at > 0 && truth[at-1] == to && strings.Contains(State(t.GetFrom()), unknown) {
 			continue // back from a word that nobody knows
 		}
 		found := slices.Index(truth[at:], to)
@@ -134,7 +134,7 @@ func (s *Story) checkPath(c sandbox.Connection) {
 		}
 		at += found + 1
 	}
-	if got, want := state(last(path).GetTo()), words(c.Status, c.ProviderStatus); got != want {
+	if got, want := State(last(path).GetTo()), Words(c.Status, c.ProviderStatus); got != want {
 		s.violate("4: %s is %s for us and %s at the exchange", c.Name, got, want)
 	}
 }
@@ -143,7 +143,7 @@ func (s *Story) checkPath(c sandbox.Connection) {
 func told(path []*patchbayv1.Transition) []string {
 	var all []string
 	for _, t := range path {
-		s := state(t.GetTo())
+		s := State(t.GetTo())
 		if t.GetInferred() {
 			s += " (inferred)"
 		}
@@ -152,12 +152,13 @@ func told(path []*patchbayv1.Transition) []string {
 	return all
 }
 
-// words writes the exchange's words as ours.
-func words(native, provider string) string {
+// Words puts an ECX circuit's own words into ours, as status/providerStatus.
+func Words(native, provider string) string {
 	s := status.Normalise(status.ECX, status.Native{Status: native, ProviderStatus: provider})
 	return string(s.Status) + "/" + string(s.Provider)
 }
 
-func state(s *patchbayv1.State) string {
+// State is a state as status/providerStatus.
+func State(s *patchbayv1.State) string {
 	return fmt.Sprintf("%s/%s", s.GetStatus(), s.GetProviderStatus())
 }

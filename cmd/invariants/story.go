@@ -132,7 +132,7 @@ func last[M any](facts []*M) *M {
 func (s *Story) Path(id string) []string {
 	var all []string
 	for _, t := range s.Connections[id] {
-		all = append(all, state(t.GetTo()))
+		all = append(all, State(t.GetTo()))
 	}
 	return all
 }

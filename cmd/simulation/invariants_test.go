@@ -10,7 +10,6 @@ import (
 
 	"patchbay.io/cmd/invariants"
 	"patchbay.io/pkg/event"
-	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -49,14 +48,6 @@ func (w *world) checkOutcome(x wish, o *patchbayv1.Order) {
 	}
 }
 
-// words writes the exchange's words as ours.
-func words(native, provider string) string {
-	s := status.Normalise(status.ECX, status.Native{Status: native, ProviderStatus: provider})
-	return string(s.Status) + "/" + string(s.Provider)
-}
-
-func bare(s *patchbayv1.State) string { return s.GetStatus() + "/" + s.GetProviderStatus() }
-
 // unsettled says what keeps the world from being quiet.
 func (w *world) unsettled(wishes []wish) []string {
 	var open []string
@@ -88,8 +79,11 @@ func (w *world) unsettled(wishes []wish) []string {
 		ours[t.GetConnection().GetId()] = t
 	}
 	for _, c := range w.exchange.Inventory().Connections {
+		if c.Status == "PROVISIONING" || c.Status == "DEPROVISIONING" {
+			open = append(open, fmt.Sprintf("circuit %s is %s at the exchange and will move on", c.Name, c.Status))
+		}
 		t := ours[event.ConnectionID("equinix", c.ID)]
-		if got, want := bare(t.GetTo()), words(c.Status, c.ProviderStatus); got != want {
+		if got, want := invariants.State(t.GetTo()), invariants.Words(c.Status, c.ProviderStatus); got != want {
 			open = append(open, fmt.Sprintf("circuit %s is %s for us and %s at the exchange", c.Name, got, want))
 		}
 	}

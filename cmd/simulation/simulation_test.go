@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,7 @@ const spinning = 3 * time.Minute
 // runWorld plays one seed and returns how long it took in the world.
 func runWorld(t *testing.T, seed uint64, sum *tally) (took time.Duration) {
 	watch := time.AfterFunc(spinning, func() {
+		debug.SetTraceback("all")
 		panic(fmt.Sprintf("after %v virtual time stands still; run it alone with: make sim SEED=%d", spinning, seed))
 	})
 	defer watch.Stop()
