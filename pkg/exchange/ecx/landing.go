@@ -83,13 +83,13 @@ func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Out
 	var b approveBody
 	switch a.Kind {
 	case exchange.Create:
-		b = approveBody{PortUUID: a.PortID, STag: outer(a.Tag), CTag: inner(a.Tag)}
+		b = approveBody{PortUUID: a.PortID, STag: exchange.Outer(a.Tag), CTag: exchange.Inner(a.Tag)}
 		if b.PortUUID == "" || b.STag == 0 {
-			return refusedHere("primaryPortUUID", "a new circuit lands on a port and a tag")
+			return exchange.RefusedHere("primaryPortUUID", "a new circuit lands on a port and a tag")
 		}
 	case exchange.Change, exchange.Delete:
 	default:
-		return refusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
+		return exchange.RefusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
 	}
 	return c.command(ctx, patch(a.ExchangeID, "Approve", b), a.ExchangeID, toAnswer)
 }

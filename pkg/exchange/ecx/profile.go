@@ -209,11 +209,11 @@ func bandwidth(s string) int32 {
 }
 
 // metroOf is the metro where a leg meets a profile: its own, or that of the A port.
-func metroOf(l leg, ports []exchange.Port) string {
-	if m := l.z.GetMetro(); m != "" {
+func metroOf(l exchange.Leg, ports []exchange.Port) string {
+	if m := l.Z.GetMetro(); m != "" {
 		return m
 	}
-	if p := portByID(ports, l.a.GetPortId()); p != nil {
+	if p := portByID(ports, l.A.GetPortId()); p != nil {
 		return p.Metro
 	}
 	return ""

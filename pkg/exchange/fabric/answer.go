@@ -192,15 +192,10 @@ func (c *Client) decide(ctx context.Context, k wire.Call, v verb) (wire.Reply, e
 	return r, exchange.Outcome{}, true
 }
 
-// refusedHere is the outcome of a call that would be in vain. Nothing is sent.
-func refusedHere(property, message string) exchange.Outcome {
-	return exchange.Outcome{Class: exchange.Refused, Answer: "not sent", Message: message, Property: property}
-}
-
 // command makes a deciding call on circuit id.
 func (c *Client) command(ctx context.Context, k wire.Call, id string, v verb) exchange.Outcome {
 	if !event.ValidID(id) {
-		return refusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
+		return exchange.RefusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
 	}
 	r, out, ok := c.decide(ctx, k, v)
 	if !ok {

@@ -86,9 +86,9 @@ type linkBody struct {
 // newCreateBody writes one leg. The metro is where its profile is met.
 func newCreateBody(in *patchbayv1.CreateIntent, l leg, metro string) createBody {
 	b := createBody{
-		Type: evpl, Name: l.name, Bandwidth: in.GetBandwidthMbps(),
+		Type: evpl, Name: l.Name, Bandwidth: in.GetBandwidthMbps(),
 		Notifications: notifications(intent.Expand(in).GetNotifications()),
-		ASide:         sideOf(l.a, l.a.GetMetro()), ZSide: sideOf(l.z, metro),
+		ASide:         sideOf(l.A, l.A.GetMetro()), ZSide: sideOf(l.Z, metro),
 	}
 	if l.untagged() {
 		b.Type = epl
@@ -98,7 +98,7 @@ func newCreateBody(in *patchbayv1.CreateIntent, l leg, metro string) createBody 
 	if order != (orderBody{}) {
 		b.Order = &order
 	}
-	if l.pair && l.which == exchange.Primary {
+	if l.Pair && l.Which == exchange.Primary {
 		b.Redundancy = &redundancyBody{Priority: "PRIMARY"}
 	}
 	if in.GetProjectId() != "" {
@@ -166,8 +166,8 @@ func (b createBody) masked() createBody {
 // secrets lists what of a leg must not be seen.
 func (l leg) secrets() []string {
 	var list []string
-	for _, s := range []string{l.a.GetServiceToken(), l.z.GetServiceToken(), l.z.GetAuthorizationKey(),
-		l.a.GetAuthorizationKey()} {
+	for _, s := range []string{l.A.GetServiceToken(), l.Z.GetServiceToken(), l.Z.GetAuthorizationKey(),
+		l.A.GetAuthorizationKey()} {
 		if s != "" {
 			list = append(list, s)
 		}

@@ -57,8 +57,8 @@ func check(in *patchbayv1.CreateIntent, f facts) []*patchbayv1.Violation {
 	c.notifications()
 	for _, l := range c.legs {
 		c.name(l)
-		c.token(l, "aSide", l.a)
-		c.token(l, "zSide", l.z)
+		c.token(l, "aSide", l.A)
+		c.token(l, "zSide", l.Z)
 		c.aSide(l)
 		c.zSide(l)
 		c.tags(l)
@@ -93,23 +93,6 @@ func jsonText(v any) string {
 	return string(b)
 }
 
-// field is the path of a field of l. A value that the secondary leg inherits is the
-// primary's to blame.
-func (l leg) field(side, name string) string {
-	which := l.which
-	if which == exchange.Secondary && side == "zSide" && !l.says(name) {
-		which = exchange.Primary
-	}
-	return which + "." + side + "." + name
-}
-
-// says reports whether the leg itself gives the field of its Z side, rather than inherit it.
-func (l leg) says(name string) bool {
-	m := l.own.GetZSide().ProtoReflect()
-	f := m.Descriptor().Fields().ByJSONName(name)
-	return f != nil && m.Has(f)
-}
-
 // foreign refuses what only the other exchanges have.
 func (c *checker) foreign() {
 	const rule = "absent: Fabric v4 has no such field"
@@ -124,14 +107,14 @@ func (c *checker) foreign() {
 	}
 	for _, l := range c.legs {
 		for _, f := range []struct{ name, value string }{
-			{"routingId", l.z.GetRoutingId()}, {"market", l.z.GetMarket()}, {"serviceId", l.z.GetServiceId()},
+			{"routingId", l.Z.GetRoutingId()}, {"market", l.Z.GetMarket()}, {"serviceId", l.Z.GetServiceId()},
 		} {
 			if f.value != "" {
-				c.violate(l.field("zSide", f.name), f.value, rule, "it is PacketFabric's; leave it out")
+				c.violate(l.Field("zSide", f.name), f.value, rule, "it is PacketFabric's; leave it out")
 			}
 		}
-		if l.z != nil && l.z.CTag != nil {
-			c.violate(l.field("zSide", "cTag"), l.z.GetCTag(), rule, "the seller chooses the tag on his side; leave it out")
+		if l.Z != nil && l.Z.CTag != nil {
+			c.violate(l.Field("zSide", "cTag"), l.Z.GetCTag(), rule, "the seller chooses the tag on his side; leave it out")
 		}
 	}
 }
@@ -146,47 +129,47 @@ func (c *checker) notifications() {
 }
 
 func (c *checker) name(l leg) {
-	if len(l.name) <= mostName {
+	if len(l.Name) <= mostName {
 		return
 	}
 	field := "name"
-	if l.which == exchange.Secondary {
+	if l.Which == exchange.Secondary {
 		field = "secondary.name"
 	}
-	c.violate(field, l.name, fmt.Sprintf("at most %d characters", mostName), "choose a shorter name")
+	c.violate(field, l.Name, fmt.Sprintf("at most %d characters", mostName), "choose a shorter name")
 }
 
 // aSide checks the port that the circuit starts from.
 func (c *checker) aSide(l leg) {
-	if l.a.GetPortId() != "" {
-		c.port(l, "aSide", l.a)
+	if l.A.GetPortId() != "" {
+		c.port(l, "aSide", l.A)
 	}
 }
 
 // zSide checks where the circuit goes: to a profile, to a port of one's own or to a token.
 func (c *checker) zSide(l leg) {
-	if l.z.GetPortId() != "" {
-		c.port(l, "zSide", l.z)
-		if l.z.GetPortId() == l.a.GetPortId() && outer(l.z.GetTag()) == outer(l.a.GetTag()) {
-			c.violate(l.field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
+	if l.Z.GetPortId() != "" {
+		c.port(l, "zSide", l.Z)
+		if l.Z.GetPortId() == l.A.GetPortId() && exchange.Outer(l.Z.GetTag()) == exchange.Outer(l.A.GetTag()) {
+			c.violate(l.Field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
 		}
-		if p := portByID(c.ports, l.z.GetPortId()); p != nil && l.z.GetMetro() != "" && l.z.GetMetro() != p.Metro {
-			c.violate(l.field("zSide", "metro"), l.z.GetMetro(), "the metro of port "+p.ID, "it is in "+p.Metro+"; leave it out")
+		if p := portByID(c.ports, l.Z.GetPortId()); p != nil && l.Z.GetMetro() != "" && l.Z.GetMetro() != p.Metro {
+			c.violate(l.Field("zSide", "metro"), l.Z.GetMetro(), "the metro of port "+p.ID, "it is in "+p.Metro+"; leave it out")
 		}
 		return
 	}
-	id := l.z.GetProfileId()
+	id := l.Z.GetProfileId()
 	if id == "" {
 		return // tokens are checked by themselves, and no target at all is package intent's to say
 	}
 	p := c.profiles[id]
 	if p == nil {
-		c.violate(l.field("zSide", "profileId"), id, "a service profile that this account may order from",
+		c.violate(l.Field("zSide", "profileId"), id, "a service profile that this account may order from",
 			"the exchange shows this account no such profile")
 		return
 	}
 	if p.State != "" && p.State != "ACTIVE" {
-		c.violate(l.field("zSide", "profileId"), id, "an active service profile", "profile "+p.Name+" is "+p.State)
+		c.violate(l.Field("zSide", "profileId"), id, "an active service profile", "profile "+p.Name+" is "+p.State)
 	}
 	c.place(l, p)
 	c.authorize(l, p)
@@ -199,56 +182,56 @@ func (c *checker) zSide(l leg) {
 
 // place checks metro and region of the Z side.
 func (c *checker) place(l leg, p *profile) {
-	metro := l.z.GetMetro()
-	port := portByID(c.ports, l.a.GetPortId())
+	metro := l.Z.GetMetro()
+	port := portByID(c.ports, l.A.GetPortId())
 	if metro == "" && port != nil {
 		metro = port.Metro
 	}
-	if metro == "" && l.a.GetServiceToken() != "" {
-		c.violate(l.field("zSide", "metro"), nil, "a metro: a service token does not tell one", "offered in "+sorted(p.Metros))
+	if metro == "" && l.A.GetServiceToken() != "" {
+		c.violate(l.Field("zSide", "metro"), nil, "a metro: a service token does not tell one", "offered in "+sorted(p.Metros))
 		return
 	}
 	regions, offered := p.Metros[strings.ToUpper(metro)]
 	if metro != "" && len(p.Metros) > 0 && !offered {
 		hint := "offered in " + sorted(p.Metros)
-		if l.z.GetMetro() == "" {
+		if l.Z.GetMetro() == "" {
 			hint += "; an absent metro is that of the A port, here " + metro
 		}
-		c.violate(l.field("zSide", "metro"), l.z.GetMetro(), "a metro of profile "+p.Name, hint)
+		c.violate(l.Field("zSide", "metro"), l.Z.GetMetro(), "a metro of profile "+p.Name, hint)
 	}
 	if offered && p.NoRemote && port != nil && !strings.EqualFold(metro, port.Metro) {
-		c.violate(l.field("zSide", "metro"), l.z.GetMetro(), "the A port's metro: profile "+p.Name+" takes no remote circuits",
+		c.violate(l.Field("zSide", "metro"), l.Z.GetMetro(), "the A port's metro: profile "+p.Name+" takes no remote circuits",
 			"the A port is in "+port.Metro)
 	}
-	region := l.z.GetRegion()
+	region := l.Z.GetRegion()
 	switch {
 	case len(regions) == 0:
 	case region == "":
-		c.violate(l.field("zSide", "region"), nil, "a seller region: profile "+p.Name+" asks for one",
+		c.violate(l.Field("zSide", "region"), nil, "a seller region: profile "+p.Name+" asks for one",
 			"one of "+strings.Join(regions, ", "))
 	case !slices.Contains(regions, region):
-		c.violate(l.field("zSide", "region"), region, "a seller region of profile "+p.Name+" in "+metro,
+		c.violate(l.Field("zSide", "region"), region, "a seller region of profile "+p.Name+" in "+metro,
 			"one of "+strings.Join(regions, ", "))
 	}
 }
 
 // authorize checks the authentication key.
 func (c *checker) authorize(l leg, p *profile) {
-	path := l.field("zSide", "authorizationKey")
-	if l.z.GetAuthorizationKey() == "" {
+	path := l.Field("zSide", "authorizationKey")
+	if l.Z.GetAuthorizationKey() == "" {
 		if p.NeedsKey {
 			c.violate(path, nil, "an authorization key: profile "+p.Name+" asks for one", "the seller gives it out")
 		}
 		return
 	}
-	if a, asked := c.keys[l.which]; asked && !a.valid {
+	if a, asked := c.keys[l.Which]; asked && !a.valid {
 		c.violate(path, wire.Masked, "an authorization key that profile "+p.Name+" takes", "the exchange says: "+a.words)
 	}
 }
 
 // peering checks the peering type.
 func (c *checker) peering(l leg, p *profile) {
-	given, path := strings.ToUpper(l.z.GetPeering()), l.field("zSide", "peering")
+	given, path := strings.ToUpper(l.Z.GetPeering()), l.Field("zSide", "peering")
 	hint := "PRIVATE, MICROSOFT, PUBLIC or MANUAL"
 	if len(p.NamedTags) > 0 {
 		hint = "one of " + strings.Join(p.NamedTags, ", ")
@@ -278,15 +261,15 @@ func (c *checker) pair() {
 		return
 	}
 	one, two := c.legs[0], c.legs[1]
-	if !strings.EqualFold(two.z.GetPeering(), one.z.GetPeering()) {
-		c.violate("secondary.zSide.peering", two.z.GetPeering(), "the primary's peering", "leave it out")
+	if !strings.EqualFold(two.Z.GetPeering(), one.Z.GetPeering()) {
+		c.violate("secondary.zSide.peering", two.Z.GetPeering(), "the primary's peering", "leave it out")
 	}
-	if one.z.GetProfileId() != two.z.GetProfileId() { // EQ-3142320
-		c.violate("secondary.zSide.profileId", two.z.GetProfileId(), "the primary's profile", "leave it out")
+	if one.Z.GetProfileId() != two.Z.GetProfileId() { // EQ-3142320
+		c.violate("secondary.zSide.profileId", two.Z.GetProfileId(), "the primary's profile", "leave it out")
 	}
 	for _, s := range []struct{ side, one, two string }{
-		{"aSide", one.a.GetServiceToken(), two.a.GetServiceToken()},
-		{"zSide", one.z.GetServiceToken(), two.z.GetServiceToken()},
+		{"aSide", one.A.GetServiceToken(), two.A.GetServiceToken()},
+		{"zSide", one.Z.GetServiceToken(), two.Z.GetServiceToken()},
 	} {
 		if s.one != "" && s.one == s.two { // EQ-3142225
 			c.violate("secondary."+s.side+".serviceToken", wire.Masked, "another token than the primary's", "a token is used once")
@@ -298,13 +281,13 @@ func (c *checker) pair() {
 func flowOf(legs []leg, f facts) string {
 	l := legs[0]
 	switch {
-	case l.z.GetProfileId() != "": // also by an A-side token
-	case l.a.GetServiceToken() != "" || l.z.GetServiceToken() != "":
+	case l.Z.GetProfileId() != "": // also by an A-side token
+	case l.A.GetServiceToken() != "" || l.Z.GetServiceToken() != "":
 		return tokenFlow
-	case l.z.GetPortId() != "":
+	case l.Z.GetPortId() != "":
 		return string(status.OwnFlow)
 	}
-	if p := f.profiles[l.z.GetProfileId()]; p != nil {
+	if p := f.profiles[l.Z.GetProfileId()]; p != nil {
 		return p.flow()
 	}
 	return ""

@@ -29,7 +29,7 @@ func (c *checker) bandwidth() {
 	for _, l := range c.legs {
 		c.sold(path, given, l)
 		for _, side := range []string{"aSide", "zSide"} {
-			c.allowed(path, given, c.tokens[l.which+"."+side])
+			c.allowed(path, given, c.tokens[l.Which+"."+side])
 		}
 	}
 }
@@ -37,22 +37,22 @@ func (c *checker) bandwidth() {
 // speedFromKey reports whether every leg's profile takes the speed from the key.
 func (c *checker) speedFromKey() bool {
 	return !slices.ContainsFunc(c.legs, func(l leg) bool {
-		p := c.profiles[l.z.GetProfileId()]
+		p := c.profiles[l.Z.GetProfileId()]
 		return p == nil || !p.SpeedFromKey
 	})
 }
 
 // sold checks the speed against what the leg's profile sells.
 func (c *checker) sold(path string, given int32, l leg) {
-	p := c.profiles[l.z.GetProfileId()]
+	p := c.profiles[l.Z.GetProfileId()]
 	if p == nil {
 		return
 	}
 	if !p.AnySpeed && !p.SpeedFromKey && len(p.Bands) > 0 && !slices.Contains(p.Bands, given) {
 		c.violate(path, given, "a bandwidth that profile "+p.Name+" sells", "sold are "+list(p.Bands)+" Mbit/s")
 	}
-	if most := p.Most[strings.ToUpper(l.z.GetMetro())]; most > 0 && given > most {
-		c.violate(path, given, "a bandwidth that profile "+p.Name+" sells in "+l.z.GetMetro(),
+	if most := p.Most[strings.ToUpper(l.Z.GetMetro())]; most > 0 && given > most {
+		c.violate(path, given, "a bandwidth that profile "+p.Name+" sells in "+l.Z.GetMetro(),
 			fmt.Sprintf("the most is %d Mbit/s", most))
 	}
 }
@@ -77,11 +77,11 @@ func list(numbers []int32) string {
 
 // token checks a service token: there, not used, not expired, for this side and metro.
 func (c *checker) token(l leg, side string, e *patchbayv1.Endpoint) {
-	t, asked := c.tokens[l.which+"."+side]
+	t, asked := c.tokens[l.Which+"."+side]
 	if e.GetServiceToken() == "" || !asked || t.hidden {
 		return
 	}
-	path := l.field(side, "serviceToken")
+	path := l.Field(side, "serviceToken")
 	say := func(rule, hint string) { c.violate(path, wire.Masked, rule, hint) }
 	switch {
 	case t.absent:
@@ -113,9 +113,9 @@ func (c *checker) tokenType(l leg, t tokenFacts, say func(rule, hint string)) {
 
 // tokenMetro checks that a local token is used in its own metro.
 func (c *checker) tokenMetro(l leg, side string, t tokenFacts, say func(rule, hint string)) {
-	far := l.a
+	far := l.A
 	if side == "aSide" {
-		far = l.z
+		far = l.Z
 	}
 	metro := far.GetMetro()
 	if p := portByID(c.ports, far.GetPortId()); p != nil {

@@ -13,14 +13,14 @@ import (
 func (c *checker) port(l leg, side string, e *patchbayv1.Endpoint) {
 	p := portByID(c.ports, e.GetPortId())
 	if p == nil {
-		c.violate(l.field(side, "portId"), e.GetPortId(), "a port of this account", c.knownPorts())
+		c.violate(l.Field(side, "portId"), e.GetPortId(), "a port of this account", c.knownPorts())
 	}
-	t, path := e.GetTag(), l.field(side, "tag")
+	t, path := e.GetTag(), l.Field(side, "tag")
 	c.numbers(path, t)
 	switch {
 	case p == nil || t == nil:
-	case p.Encapsulation == untagged && outer(t) != 0:
-		c.violate(path, outer(t), "absent: port "+p.ID+" is untagged", "leave the tag out")
+	case p.Encapsulation == untagged && exchange.Outer(t) != 0:
+		c.violate(path, exchange.Outer(t), "absent: port "+p.ID+" is untagged", "leave the tag out")
 	case p.Encapsulation == dot1q && t.STag != nil:
 		c.violate(path+".sTag", t.GetSTag(), "absent: port "+p.ID+" is Dot1q", tagHint(p))
 	case p.Encapsulation == dot1q && t.CTag != nil:
@@ -88,15 +88,15 @@ func (c *checker) inRange(field string, n int32) {
 //	QinQ   QinQ   no            no
 //	none   none   –             –             two ports, or a port and a token
 func (c *checker) tags(l leg) {
-	a, z := tagForm(l.a.GetTag()), tagForm(l.z.GetTag())
-	own := l.z.GetPortId() != ""
-	if l.a.GetPortId() != "" && a == "" && (l.z.GetProfileId() != "" || own && z != "") {
-		c.violate(l.which+".aSide.tag", nil, "a tag: only circuits between untagged ports, or to an EPL token, go without",
+	a, z := tagForm(l.A.GetTag()), tagForm(l.Z.GetTag())
+	own := l.Z.GetPortId() != ""
+	if l.A.GetPortId() != "" && a == "" && (l.Z.GetProfileId() != "" || own && z != "") {
+		c.violate(l.Which+".aSide.tag", nil, "a tag: only circuits between untagged ports, or to an EPL token, go without",
 			`give {"vlan": n} on a Dot1q port, {"sTag": n} on a QinQ port`)
 		return
 	}
 	if own && z == "" && a != "" {
-		c.violate(l.which+".zSide.tag", nil, "a tag: the A side has one", `give {"vlan": n} on a Dot1q port, {"sTag": n} on a QinQ port`)
+		c.violate(l.Which+".zSide.tag", nil, "a tag: the A side has one", `give {"vlan": n} on a Dot1q port, {"sTag": n} on a QinQ port`)
 		return
 	}
 	if a == "" {
@@ -112,8 +112,8 @@ func (c *checker) tags(l leg) {
 
 // tokenTags checks the Z side's tag where the A side is a token.
 func (c *checker) tokenTags(l leg, z string) {
-	t, known := c.tokens[l.which+".aSide"]
-	if !known || t.Encapsulation == "" || t.Encapsulation == untagged || l.z.GetPortId() == "" || z == "" {
+	t, known := c.tokens[l.Which+".aSide"]
+	if !known || t.Encapsulation == "" || t.Encapsulation == untagged || l.Z.GetPortId() == "" || z == "" {
 		return
 	}
 	c.innerTags(l, t.Encapsulation, z)
@@ -122,7 +122,7 @@ func (c *checker) tokenTags(l leg, z string) {
 // innerTags checks the C-tags by the table. What the far side is may not be known.
 func (c *checker) innerTags(l leg, a, z string) {
 	way := pretty(a) + " to " + pretty(z)
-	aTag, zTag := l.a.GetTag(), l.z.GetTag()
+	aTag, zTag := l.A.GetTag(), l.Z.GetTag()
 	ask := func(field string, t *patchbayv1.Tag, wanted bool) {
 		switch {
 		case t.GetSTag() == 0: // the form of the tag says enough
@@ -133,15 +133,15 @@ func (c *checker) innerTags(l leg, a, z string) {
 		}
 	}
 	if z == dot1q || z == qinq {
-		ask(l.field("aSide", "tag")+".cTag", aTag, z == dot1q)
+		ask(l.Field("aSide", "tag")+".cTag", aTag, z == dot1q)
 	}
-	ask(l.field("zSide", "tag")+".cTag", zTag, a == dot1q)
+	ask(l.Field("zSide", "tag")+".cTag", zTag, a == dot1q)
 }
 
 // beyond is the encapsulation of a Z side that is no port of one's own, empty if it is not
 // known or leaves the buyer's tag alone.
 func (c *checker) beyond(l leg) string {
-	if p := c.profiles[l.z.GetProfileId()]; p != nil && !p.Named {
+	if p := c.profiles[l.Z.GetProfileId()]; p != nil && !p.Named {
 		return p.Encapsulation
 	}
 	return "" // a token's maker chose its tag, and the guide shows a C-tag with one

@@ -1,6 +1,9 @@
 package fabric
 
-import patchbayv1 "patchbay.io/proto/patchbay/v1"
+import (
+	"patchbay.io/pkg/exchange"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
 
 // ReadConnection reads a circuit, for fuzzing.
 func ReadConnection(b []byte) (*patchbayv1.Connection, error) {
@@ -36,5 +39,5 @@ func ReadAll(b []byte) {
 
 // FieldOf is the intent's name of a field of the exchange's.
 func FieldOf(in *patchbayv1.CreateIntent, which, property string) string {
-	return pick(legsOf(in), []string{which})[0].fieldOf(property)
+	return asLegs(exchange.Placement{Intent: in, Legs: []string{which}}.LegsToPlace())[0].fieldOf(property)
 }

@@ -160,8 +160,8 @@ func (c *Client) LandsOn(ctx context.Context, profileID string) (string, error) 
 func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Outcome {
 	switch a.Kind {
 	case exchange.Create:
-		if a.PortID == "" || outer(a.Tag) == 0 && !a.Tag.GetUntagged() {
-			return refusedHere("port", "a new circuit lands on a port and a tag")
+		if a.PortID == "" || exchange.Outer(a.Tag) == 0 && !a.Tag.GetUntagged() {
+			return exchange.RefusedHere("port", "a new circuit lands on a port and a tag")
 		}
 		at := sideBody{Access: &accessBody{Type: "COLO", Port: &uuidBody{UUID: a.PortID}, Link: linkOf(a.Tag)}}
 		return c.act(ctx, a.ExchangeID, action{Type: "CONNECTION_CREATION_ACCEPTANCE", Data: &actionData{ZSide: at}})
@@ -170,7 +170,7 @@ func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Out
 	case exchange.Delete:
 		return c.act(ctx, a.ExchangeID, action{Type: "CONNECTION_DELETION_ACCEPTANCE"})
 	}
-	return refusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
+	return exchange.RefusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
 }
 
 // Reject refuses a request to create or change. A deletion cannot be refused at Fabric:
@@ -182,9 +182,9 @@ func (c *Client) Reject(ctx context.Context, exchangeID, kind, reason string) ex
 	case exchange.Change:
 		return c.act(ctx, exchangeID, action{Type: "CONNECTION_UPDATE_REJECTION", Description: reason})
 	case exchange.Delete:
-		return refusedHere("kind", "Fabric v4 has no way to reject a deletion; accept it, or let it wait")
+		return exchange.RefusedHere("kind", "Fabric v4 has no way to reject a deletion; accept it, or let it wait")
 	}
-	return refusedHere("kind", fmt.Sprintf("%q is no kind of request", kind))
+	return exchange.RefusedHere("kind", fmt.Sprintf("%q is no kind of request", kind))
 }
 
 // Parties asks for the ports of a buyer and the profiles of a seller.

@@ -64,15 +64,15 @@ func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
 		for _, s := range []struct {
 			side string
 			end  *patchbayv1.Endpoint
-		}{{"aSide", l.a}, {"zSide", l.z}} {
+		}{{"aSide", l.A}, {"zSide", l.Z}} {
 			if s.end.GetServiceToken() == "" {
 				continue
 			}
-			if f.tokens[l.which+"."+s.side], err = c.tokenFacts(ctx, secret.Secret(s.end.GetServiceToken()), ports); err != nil {
+			if f.tokens[l.Which+"."+s.side], err = c.tokenFacts(ctx, secret.Secret(s.end.GetServiceToken()), ports); err != nil {
 				return facts{}, err
 			}
 		}
-		id, key := l.z.GetProfileId(), l.z.GetAuthorizationKey()
+		id, key := l.Z.GetProfileId(), l.Z.GetAuthorizationKey()
 		if id == "" {
 			continue
 		}
@@ -84,7 +84,7 @@ func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
 		if p == nil || !p.NeedsKey || key == "" {
 			continue
 		}
-		if f.keys[l.which], err = c.key(ctx, key, id, l.z.GetRegion()); err != nil {
+		if f.keys[l.Which], err = c.key(ctx, key, id, l.Z.GetRegion()); err != nil {
 			return facts{}, err
 		}
 	}
@@ -111,7 +111,7 @@ func (c *Client) tokenFacts(ctx context.Context, uuid secret.Secret, ports []exc
 
 // willBeSent shows a leg's POST.
 func (c *Client) willBeSent(b createBody, l leg) string {
-	if l.which == exchange.Secondary {
+	if l.Which == exchange.Secondary {
 		b.Redundancy = &redundancyBody{Group: "(the primary's)", Priority: "SECONDARY"}
 	}
 	var body bytes.Buffer
@@ -131,15 +131,15 @@ func notes(legs []leg, f facts) []string {
 	}
 	for _, l := range legs {
 		for _, side := range []string{"aSide", "zSide"} {
-			if f.tokens[l.which+"."+side].hidden {
-				add("The exchange does not show this account the service token of %s.%s, so it was not checked.", l.which, side)
+			if f.tokens[l.Which+"."+side].hidden {
+				add("The exchange does not show this account the service token of %s.%s, so it was not checked.", l.Which, side)
 			}
 		}
-		p := portByID(f.ports, l.a.GetPortId())
+		p := portByID(f.ports, l.A.GetPortId())
 		if p != nil && l.untagged() && p.Encapsulation != untagged && p.Encapsulation != "" {
 			add("Port %s is %s; whether it takes an untagged circuit is for the exchange to say.", p.ID, pretty(p.Encapsulation))
 		}
-		if sold := f.profiles[l.z.GetProfileId()]; sold != nil && !sold.NeedsKey && l.z.GetAuthorizationKey() != "" {
+		if sold := f.profiles[l.Z.GetProfileId()]; sold != nil && !sold.NeedsKey && l.Z.GetAuthorizationKey() != "" {
 			add("Profile %s does not ask for the authorization key that is sent.", sold.Name)
 		}
 	}
@@ -161,17 +161,17 @@ func (c *Client) dryRun(ctx context.Context, b createBody, l leg) ([]*patchbayv1
 			c.notDry.Store(true)
 			return nil, nil, fmt.Errorf("a dry run was answered with circuit %s; see whether it is there", shown.UUID)
 		}
-		return nil, []string{"The exchange took the " + l.which + " in a dry run."}, nil
+		return nil, []string{"The exchange took the " + l.Which + " in a dry run."}, nil
 	}
 	switch {
 	case out.Class == exchange.Taken:
-		return nil, []string{"In a dry run of the " + l.which + " the exchange said: " + out.Message}, nil
+		return nil, []string{"In a dry run of the " + l.Which + " the exchange said: " + out.Message}, nil
 	case out.Class == exchange.Refused && out.Code != codeNoDryRun:
 		return []*patchbayv1.Violation{{Field: l.fieldOf(out.Property), Rule: out.Code + ": " + out.Message, Hint: "the exchange refused it in a dry run"}}, nil, nil
 	case out.Class == exchange.Refused:
 		return nil, []string{"The exchange has no dry run for this type of circuit."}, nil
 	}
-	return nil, []string{"No dry run of the " + l.which + ": " + out.Answer + "."}, nil
+	return nil, []string{"No dry run of the " + l.Which + ": " + out.Answer + "."}, nil
 }
 
 // properties are the exchange's names of fields; the longest that fits counts.
@@ -208,13 +208,13 @@ func (l leg) fieldOf(property string) string {
 		side, name, sided := strings.Cut(p.field, ".")
 		switch {
 		case sided && (side == "aSide" || side == "zSide"):
-			return l.field(side, name)
-		case p.field == "aSide" || p.field == "zSide" || p.field == "name" && l.which == exchange.Secondary:
-			return l.which + "." + p.field
+			return l.Field(side, name)
+		case p.field == "aSide" || p.field == "zSide" || p.field == "name" && l.Which == exchange.Secondary:
+			return l.Which + "." + p.field
 		}
 		return p.field
 	}
-	return l.which
+	return l.Which
 }
 
 // priced is a leg whose price is asked for.
@@ -228,7 +228,7 @@ type priced struct {
 func (c *Client) price(ctx context.Context, q priced) []string {
 	f, ok := q.filter()
 	if !ok {
-		return []string{"No price of the " + q.leg.which + ": what is behind a service token is not known."}
+		return []string{"No price of the " + q.leg.Which + ": what is behind a service token is not known."}
 	}
 	key, err := json.Marshal(f)
 	if err != nil {
@@ -240,21 +240,21 @@ func (c *Client) price(ctx context.Context, q priced) []string {
 		k.Body = query{Filter: &f}
 		r, err := c.read(ctx, k)
 		if err != nil {
-			return []string{"No price of the " + q.leg.which + ": " + err.Error() + "."}
+			return []string{"No price of the " + q.leg.Which + ": " + err.Error() + "."}
 		}
 		text = readPrices(r.Body)
 		c.prices.Put(string(key), text)
 	}
 	if text == "" {
-		return []string{"No price of the " + q.leg.which + ": the exchange has none."}
+		return []string{"No price of the " + q.leg.Which + ": the exchange has none."}
 	}
-	return []string{"Price of the " + q.leg.which + ": " + text + "."}
+	return []string{"Price of the " + q.leg.Which + ": " + text + "."}
 }
 
 // filter says which price is wanted; false if too little is known of a side.
 func (q priced) filter() (filter, bool) {
 	const a, z = "/connection/aSide/accessPoint/", "/connection/zSide/accessPoint/"
-	from, to := portByID(q.facts.ports, q.leg.a.GetPortId()), portByID(q.facts.ports, q.leg.z.GetPortId())
+	from, to := portByID(q.facts.ports, q.leg.A.GetPortId()), portByID(q.facts.ports, q.leg.Z.GetPortId())
 	access := q.body.ZSide.Access
 	if from == nil || access == nil {
 		return filter{}, false

@@ -23,9 +23,9 @@ func (c *Client) Together() bool { return false }
 
 // Place creates one leg with one POST. Outcome.Group is the pair's group.
 func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outcome {
-	legs := pick(legsOf(p.Intent), p.Legs)
+	legs := asLegs(p.LegsToPlace())
 	if len(legs) != 1 {
-		return refusedHere("", fmt.Sprintf("the placement has %d legs; Fabric takes one at a time", len(legs)))
+		return exchange.RefusedHere("", fmt.Sprintf("the placement has %d legs; Fabric takes one at a time", len(legs)))
 	}
 	l := legs[0]
 	body, err := c.body(ctx, p, l)
@@ -41,10 +41,10 @@ func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outco
 	k.Body, k.Secrets = body, l.secrets()
 	r, out, ok := c.decide(ctx, k, toPlace)
 	if !ok {
-		out.Leg = l.which
+		out.Leg = l.Which
 		return out
 	}
-	return placed(r, l.which)
+	return placed(r, l.Which)
 }
 
 // body writes a leg's POST. It asks the exchange for what the intent leaves open.
@@ -54,7 +54,7 @@ func (c *Client) body(ctx context.Context, p exchange.Placement, l leg) (createB
 		return createBody{}, err
 	}
 	b := newCreateBody(p.Intent, l, metro)
-	if l.which != exchange.Secondary {
+	if l.Which != exchange.Secondary {
 		return b, nil
 	}
 	group := p.Group
@@ -72,14 +72,14 @@ func (c *Client) body(ctx context.Context, p exchange.Placement, l leg) (createB
 // metroOf is where a leg meets its profile: in the metro that it names, or in that of the
 // A port. Of other Z sides it is what the intent says.
 func (c *Client) metroOf(ctx context.Context, l leg) (string, error) {
-	if l.z.GetMetro() != "" || l.z.GetProfileId() == "" || l.a.GetPortId() == "" {
-		return l.z.GetMetro(), nil
+	if l.Z.GetMetro() != "" || l.Z.GetProfileId() == "" || l.A.GetPortId() == "" {
+		return l.Z.GetMetro(), nil
 	}
 	ports, err := c.Ports(ctx)
 	if err != nil {
 		return "", fmt.Errorf("metro of the A port: %w", err)
 	}
-	if p := portByID(ports, l.a.GetPortId()); p != nil {
+	if p := portByID(ports, l.A.GetPortId()); p != nil {
 		return p.Metro, nil
 	}
 	return "", nil
@@ -127,7 +127,7 @@ const jsonPatch = "application/json-patch+json"
 // of the tag itself.
 func (c *Client) Alter(ctx context.Context, exchangeID string, set *patchbayv1.ChangeSet) exchange.Outcome {
 	if set.GetTag() != nil {
-		return refusedHere("set.tag", "Fabric v4 cannot change a tag")
+		return exchange.RefusedHere("set.tag", "Fabric v4 cannot change a tag")
 	}
 	var ops []change
 	replace := func(path string, value any) { ops = append(ops, change{"replace", path, value}) }
@@ -142,14 +142,14 @@ func (c *Client) Alter(ctx context.Context, exchangeID string, set *patchbayv1.C
 	}
 	for _, n := range set.GetNotifications() {
 		if len(n.GetEmails()) < 1 || len(n.GetEmails()) > mostEmails {
-			return refusedHere("set.notifications", fmt.Sprintf("Fabric v4 takes 1 to %d addresses of a type", mostEmails))
+			return exchange.RefusedHere("set.notifications", fmt.Sprintf("Fabric v4 takes 1 to %d addresses of a type", mostEmails))
 		}
 	}
 	if len(set.GetNotifications()) > 0 {
 		replace("/notifications", notifications(set.GetNotifications()))
 	}
 	if len(ops) == 0 {
-		return refusedHere("set", "nothing to change")
+		return exchange.RefusedHere("set", "nothing to change")
 	}
 	k := v4Call(http.MethodPatch, connections+"/{id}", exchangeID)
 	k.Body, k.ContentType = ops, jsonPatch
@@ -168,7 +168,7 @@ func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome
 // its tag stays hidden and it has not ended, nothing can be concluded: an error.
 func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
 	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}}
-	for _, l := range pick(legsOf(p.Intent), p.Legs) {
+	for _, l := range asLegs(p.LegsToPlace()) {
 		look := l.search()
 		look.ahead = &found.Ahead
 		err := c.search(ctx, look, func(item json.RawMessage) error {
@@ -178,7 +178,7 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 			}
 			conn, is, err := c.bears(ctx, l, shown)
 			if is {
-				found.Circuits[l.which] = append(found.Circuits[l.which], conn)
+				found.Circuits[l.Which] = append(found.Circuits[l.Which], conn)
 			}
 			return err
 		})
@@ -193,12 +193,12 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 func (l leg) search() search {
 	var all []filter
 	switch {
-	case l.a.GetServiceToken() != "":
-		all = append(all, is("/aSide/serviceToken/uuid", l.a.GetServiceToken()))
-	case l.z.GetServiceToken() != "":
-		all = append(all, is("/zSide/serviceToken/uuid", l.z.GetServiceToken()))
+	case l.A.GetServiceToken() != "":
+		all = append(all, is("/aSide/serviceToken/uuid", l.A.GetServiceToken()))
+	case l.Z.GetServiceToken() != "":
+		all = append(all, is("/zSide/serviceToken/uuid", l.Z.GetServiceToken()))
 	default:
-		all = append(all, is("/name", l.name), is("/aSide/accessPoint/port/uuid", l.a.GetPortId()))
+		all = append(all, is("/name", l.Name), is("/aSide/accessPoint/port/uuid", l.A.GetPortId()))
 	}
 	return search{path: connections + "/search", purpose: exchange.ForOrder, secrets: l.secrets(),
 		query: query{Filter: &filter{And: all}, Sort: byCreation}}
@@ -208,13 +208,13 @@ func (l leg) search() search {
 // it had to be read.
 func (c *Client) bears(ctx context.Context, l leg, shown row) (*patchbayv1.Connection, bool, error) {
 	conn := c.taken(shown)
-	if conn.GetName() != l.name {
+	if conn.GetName() != l.Name {
 		return nil, false, nil
 	}
-	if l.a.GetServiceToken() != "" || l.z.GetServiceToken() != "" {
+	if l.A.GetServiceToken() != "" || l.Z.GetServiceToken() != "" {
 		return conn, true, nil // the search was for the token
 	}
-	if conn.GetASide().GetPortId() != l.a.GetPortId() {
+	if conn.GetASide().GetPortId() != l.A.GetPortId() {
 		return nil, false, nil
 	}
 	if ended := status.Status(conn.GetStatus()).Ended(); c.KeyOf(conn) == "" && !ended {
@@ -244,7 +244,7 @@ func (c *Client) Retry(ctx context.Context, exchangeID, kind string) exchange.Ou
 	case exchange.Delete:
 		return c.act(ctx, exchangeID, action{Type: "CONNECTION_DELETION_RETRY"})
 	}
-	return refusedHere("kind", fmt.Sprintf("Fabric v4 cannot retry a %q", kind))
+	return exchange.RefusedHere("kind", fmt.Sprintf("Fabric v4 cannot retry a %q", kind))
 }
 
 // action is the body of an action on a circuit (schema ConnectionActionRequest).

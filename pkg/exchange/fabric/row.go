@@ -244,25 +244,25 @@ func tagText(t *patchbayv1.Tag) string {
 	switch {
 	case t.GetUntagged():
 		return untagged
-	case outer(t) == 0:
+	case exchange.Outer(t) == 0:
 		return ""
 	}
-	return fmt.Sprintf("%d.%d", outer(t), inner(t))
+	return fmt.Sprintf("%d.%d", exchange.Outer(t), exchange.Inner(t))
 }
 
 // key is the leg's key. A leg that is ordered without a tag takes the whole port.
 func (l leg) key() string {
 	tag := func(t *patchbayv1.Tag) string { return cmp.Or(tagText(t), untagged) }
-	return lookUpKey(byToken{l.a.GetServiceToken() != "", l.z.GetServiceToken() != ""}, l.name,
-		end{port: l.a.GetPortId(), tag: tag(l.a.GetTag())},
-		end{port: l.z.GetPortId(), tag: tag(l.z.GetTag()), profile: l.z.GetProfileId()})
+	return lookUpKey(byToken{l.A.GetServiceToken() != "", l.Z.GetServiceToken() != ""}, l.Name,
+		end{port: l.A.GetPortId(), tag: tag(l.A.GetTag())},
+		end{port: l.Z.GetPortId(), tag: tag(l.Z.GetTag()), profile: l.Z.GetProfileId()})
 }
 
 // Keys returns the key of each leg.
 func (c *Client) Keys(in *patchbayv1.CreateIntent) map[string]string {
 	keys := make(map[string]string)
 	for _, l := range legsOf(in) {
-		keys[l.which] = l.key()
+		keys[l.Which] = l.key()
 	}
 	return keys
 }

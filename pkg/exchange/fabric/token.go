@@ -277,7 +277,7 @@ type selectorsBody struct {
 func newTokenBody(w TokenWish) tokenBody {
 	b := tokenBody{Type: "VC_TOKEN", Name: w.Name, Description: w.Description,
 		Connection: tokenConnectionBody{Type: evpl, AllowRemote: w.AllowRemote, AllowCustom: w.AllowCustom}}
-	if outer(w.Tag) == 0 {
+	if exchange.Outer(w.Tag) == 0 {
 		b.Type, b.Connection.Type = "EPL_TOKEN", epl
 	}
 	if !w.ExpiresAt.IsZero() {
@@ -306,9 +306,9 @@ func newTokenBody(w TokenWish) tokenBody {
 func (c *Client) CreateToken(ctx context.Context, w TokenWish) (ServiceToken, exchange.Outcome) {
 	switch {
 	case w.Side != "a" && w.Side != "z":
-		return ServiceToken{}, refusedHere("side", "a service token stands for side a or z")
+		return ServiceToken{}, exchange.RefusedHere("side", "a service token stands for side a or z")
 	case !event.ValidID(w.PortID):
-		return ServiceToken{}, refusedHere("portId", "a service token leads to a port")
+		return ServiceToken{}, exchange.RefusedHere("portId", "a service token leads to a port")
 	}
 	k := v4Call(http.MethodPost, serviceTokens)
 	k.Body = newTokenBody(w)
@@ -343,7 +343,7 @@ func (c *Client) UpdateToken(ctx context.Context, uuid secret.Secret, to TokenCh
 		replace("/expirationDateTime", to.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if len(ops) == 0 {
-		return refusedHere("", "nothing to change")
+		return exchange.RefusedHere("", "nothing to change")
 	}
 	k := tokenCall(http.MethodPatch, uuid)
 	k.Body, k.ContentType = ops, jsonPatch
@@ -358,7 +358,7 @@ func (c *Client) DeleteToken(ctx context.Context, uuid secret.Secret) exchange.O
 
 func (c *Client) tokenCommand(ctx context.Context, k wire.Call, uuid secret.Secret, v verb) exchange.Outcome {
 	if !event.ValidID(uuid.Reveal()) {
-		return refusedHere("tokenUuid", errTokenID.Error())
+		return exchange.RefusedHere("tokenUuid", errTokenID.Error())
 	}
 	r, out, ok := c.decide(ctx, k, v)
 	if !ok {

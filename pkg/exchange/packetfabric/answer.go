@@ -80,11 +80,6 @@ func done(r wire.Reply) exchange.Outcome {
 	return exchange.Outcome{Class: exchange.Done, Answer: r.Words()}
 }
 
-// refusedHere is the outcome of a call that would be in vain. Nothing is sent.
-func refusedHere(property, message string) exchange.Outcome {
-	return exchange.Outcome{Class: exchange.Refused, Answer: "not sent", Message: message, Property: property}
-}
-
 // undecided is the outcome of a command before which something could not be read: nothing
 // that decides was sent. Who may not even read may not command either.
 func undecided(err error) exchange.Outcome {

@@ -103,7 +103,7 @@ func speedCounts(b *patchbayv1.Billing) bool {
 // whole reports whether neither end has a tag, so that the circuit takes both ports whole:
 // two untagged ends make no EVPL.
 func (l leg) whole() bool {
-	return landOn("", l.a.GetTag()).Untagged && landOn("", l.z.GetTag()).Untagged
+	return landOn("", l.A.GetTag()).Untagged && landOn("", l.Z.GetTag()).Untagged
 }
 
 // body returns where the request for a leg goes, and its body.
@@ -112,11 +112,11 @@ func (l leg) body(in *patchbayv1.CreateIntent) (string, any) {
 	if l.ownPort() {
 		return services + "/backbone", backboneBody{
 			Description: l.label, Bandwidth: pay(in), RateIn: rate, RateOut: rate, Whole: l.whole(), Flex: flex,
-			Interfaces: [2]landingBody{landOn(l.a.GetPortId(), l.a.GetTag()), landOn(l.z.GetPortId(), l.z.GetTag())},
+			Interfaces: [2]landingBody{landOn(l.A.GetPortId(), l.A.GetTag()), landOn(l.Z.GetPortId(), l.Z.GetTag())},
 		}
 	}
 	return services + "/third-party", thirdPartyBody{
-		Routing: l.z.GetRoutingId(), Market: l.z.GetMarket(), Description: l.label, RateIn: rate, RateOut: rate,
-		Bandwidth: pay(in), Interface: landOn(l.a.GetPortId(), l.a.GetTag()), Service: l.z.GetServiceId(), Flex: flex,
+		Routing: l.Z.GetRoutingId(), Market: l.Z.GetMarket(), Description: l.label, RateIn: rate, RateOut: rate,
+		Bandwidth: pay(in), Interface: landOn(l.A.GetPortId(), l.A.GetTag()), Service: l.Z.GetServiceId(), Flex: flex,
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
-	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
@@ -59,27 +58,6 @@ func jsonText(v any) string {
 	return string(b)
 }
 
-// field is the path of a field of l. A value that the secondary leg inherits is the
-// primary's to blame.
-func (l leg) field(side, name string) string {
-	which := l.which
-	if which == exchange.Secondary && !l.says(side, name) {
-		which = exchange.Primary
-	}
-	return which + "." + side + "." + name
-}
-
-// says reports whether the leg itself gives the field, rather than inherit it.
-func (l leg) says(side, name string) bool {
-	e := l.own.GetASide()
-	if side == "zSide" {
-		e = l.own.GetZSide()
-	}
-	m := e.ProtoReflect()
-	f := m.Descriptor().Fields().ByJSONName(name)
-	return f != nil && m.Has(f)
-}
-
 // absent is the rule that a field of other exchanges breaks.
 const absent = "absent: PacketFabric has no such field"
 
@@ -105,27 +83,27 @@ func (c *checker) foreignEnds(l leg) {
 		return wire.Masked
 	}
 	for _, f := range []struct{ side, name, value string }{
-		{"aSide", "serviceToken", secret(l.a.GetServiceToken())},
-		{"zSide", "serviceToken", secret(l.z.GetServiceToken())},
-		{"zSide", "profileId", l.z.GetProfileId()},
-		{"zSide", "metro", l.z.GetMetro()},
-		{"zSide", "region", l.z.GetRegion()},
-		{"zSide", "authorizationKey", secret(l.z.GetAuthorizationKey())},
-		{"zSide", "peering", l.z.GetPeering()},
+		{"aSide", "serviceToken", secret(l.A.GetServiceToken())},
+		{"zSide", "serviceToken", secret(l.Z.GetServiceToken())},
+		{"zSide", "profileId", l.Z.GetProfileId()},
+		{"zSide", "metro", l.Z.GetMetro()},
+		{"zSide", "region", l.Z.GetRegion()},
+		{"zSide", "authorizationKey", secret(l.Z.GetAuthorizationKey())},
+		{"zSide", "peering", l.Z.GetPeering()},
 	} {
 		if f.value != "" {
-			c.violate(l.field(f.side, f.name), f.value, absent, "give the other customer's routingId and market, or a port of your own")
+			c.violate(l.Field(f.side, f.name), f.value, absent, "give the other customer's routingId and market, or a port of your own")
 		}
 	}
-	if l.z != nil && l.z.CTag != nil {
-		c.violate(l.field("zSide", "cTag"), l.z.GetCTag(), absent, "the seller chooses the tags of his side; leave it out")
+	if l.Z != nil && l.Z.CTag != nil {
+		c.violate(l.Field("zSide", "cTag"), l.Z.GetCTag(), absent, "the seller chooses the tags of his side; leave it out")
 	}
 }
 
 // aSide checks the port that the circuit starts from, and its tag.
 func (c *checker) aSide(l leg) {
-	if l.a.GetPortId() != "" {
-		c.end(l, "aSide", l.a)
+	if l.A.GetPortId() != "" {
+		c.end(l, "aSide", l.A)
 	}
 }
 
@@ -134,16 +112,16 @@ func (c *checker) aSide(l leg) {
 func (c *checker) end(l leg, side string, e *patchbayv1.Endpoint) {
 	p := c.port(e.GetPortId())
 	if p == nil {
-		c.violate(l.field(side, "portId"), e.GetPortId(), "a port of this account", c.knownPorts())
+		c.violate(l.Field(side, "portId"), e.GetPortId(), "a port of this account", c.knownPorts())
 	}
 	t := e.GetTag()
 	if t == nil {
-		if !l.ownPort() || l.a.GetTag() != nil || l.z.GetTag() != nil {
-			c.violate(l.which+"."+side+".tag", nil, "a tag", tagHint(p))
+		if !l.ownPort() || l.A.GetTag() != nil || l.Z.GetTag() != nil {
+			c.violate(l.Which+"."+side+".tag", nil, "a tag", tagHint(p))
 		}
 		return
 	}
-	path := l.field(side, "tag")
+	path := l.Field(side, "tag")
 	numbers := false
 	for _, n := range []struct {
 		name  string
@@ -241,45 +219,45 @@ func (c *checker) zSide(l leg) {
 	switch {
 	case l.ownPort():
 		c.ownTarget(l)
-	case l.z.GetRoutingId() != "":
+	case l.Z.GetRoutingId() != "":
 		c.otherCustomer(l)
 	}
 }
 
 // ownTarget checks a Z side that is a port of the buyer's own.
 func (c *checker) ownTarget(l leg) {
-	c.end(l, "zSide", l.z)
-	if l.z.GetPortId() != l.a.GetPortId() {
+	c.end(l, "zSide", l.Z)
+	if l.Z.GetPortId() != l.A.GetPortId() {
 		return
 	}
-	a, z := landOn("", l.a.GetTag()), landOn("", l.z.GetTag())
+	a, z := landOn("", l.A.GetTag()), landOn("", l.Z.GetTag())
 	if a == z || a.Untagged && z.Untagged {
-		c.violate(l.field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
+		c.violate(l.Field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
 	}
 }
 
 // otherCustomer checks market, service and routing id of a Z side.
 func (c *checker) otherCustomer(l leg) {
-	market := strings.ToUpper(l.z.GetMarket())
+	market := strings.ToUpper(l.Z.GetMarket())
 	if market != "" && !slices.Contains(c.markets, market) {
-		c.violate(l.field("zSide", "market"), l.z.GetMarket(), "a market of PacketFabric", "one of "+listed(c.markets))
+		c.violate(l.Field("zSide", "market"), l.Z.GetMarket(), "a market of PacketFabric", "one of "+listed(c.markets))
 	}
 	if c.offers == nil {
 		return
 	}
-	routing := l.z.GetRoutingId()
-	o := offerByID(c.offers, l.z.GetServiceId())
+	routing := l.Z.GetRoutingId()
+	o := offerByID(c.offers, l.Z.GetServiceId())
 	switch {
-	case l.z.GetServiceId() == "":
+	case l.Z.GetServiceId() == "":
 	case o.ID == "":
-		c.violate(l.field("zSide", "serviceId"), l.z.GetServiceId(), "a service of the marketplace",
+		c.violate(l.Field("zSide", "serviceId"), l.Z.GetServiceId(), "a service of the marketplace",
 			"the exchange shows this account no such service")
 	case o.Routing != "" && string(o.Routing) != routing:
-		c.violate(l.field("zSide", "routingId"), routing, "the routing id of service "+string(o.Name), "it is "+string(o.Routing))
+		c.violate(l.Field("zSide", "routingId"), routing, "the routing id of service "+string(o.Name), "it is "+string(o.Routing))
 		return
 	}
 	if tellsRouting(c.offers) && !slices.ContainsFunc(c.offers, func(o offer) bool { return string(o.Routing) == routing }) {
-		c.violate(l.field("zSide", "routingId"), routing, "a routing id of the marketplace",
+		c.violate(l.Field("zSide", "routingId"), routing, "a routing id of the marketplace",
 			"the exchange shows this account no customer with it")
 	}
 }

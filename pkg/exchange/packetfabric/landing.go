@@ -91,20 +91,20 @@ func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Out
 		return out
 	}
 	if a.PortID == "" || a.Tag == nil {
-		return refusedHere("interface", "a new circuit lands on a port and a tag")
+		return exchange.RefusedHere("interface", "a new circuit lands on a port and a tag")
 	}
 	if field, why := wrongTag(a.Tag, a.Tag.STag != nil); why != "" && (field != ".cTag" || a.Tag.CTag != nil) {
-		return refusedHere("interface", why)
+		return exchange.RefusedHere("interface", why)
 	}
 	if a.Tag.GetUntagged() {
 		q, _, err := c.getRequest(ctx, a.ExchangeID, exchange.ForOrder)
 		switch {
 		case errors.Is(err, errAbsent):
-			return refusedHere("", "the request is gone")
+			return exchange.RefusedHere("", "the request is gone")
 		case err != nil:
 			return undecided(err)
 		case !bool(q.AllowUntaggedZ):
-			return refusedHere("interface.untagged", "the request does not allow an untagged Z side")
+			return exchange.RefusedHere("interface.untagged", "the request does not allow an untagged Z side")
 		}
 	}
 	k := call(http.MethodPost, v2, requests+"/{id}/provision", exchange.ForOrder, a.ExchangeID)
@@ -132,11 +132,11 @@ func (c *Client) Reject(ctx context.Context, exchangeID, kind, _ string) exchang
 func answerable(id, kind string) (exchange.Outcome, bool) {
 	switch {
 	case !event.ValidID(id) || isCircuit(id):
-		return refusedHere("vc_request_uuid", fmt.Sprintf("%q is no uuid of a request", id)), false
+		return exchange.RefusedHere("vc_request_uuid", fmt.Sprintf("%q is no uuid of a request", id)), false
 	case kind == exchange.Change || kind == exchange.Delete:
-		return refusedHere("kind", "PacketFabric asks a seller about new circuits only, never about a "+kind), false
+		return exchange.RefusedHere("kind", "PacketFabric asks a seller about new circuits only, never about a "+kind), false
 	case kind != exchange.Create:
-		return refusedHere("kind", fmt.Sprintf("%q is no kind of request", kind)), false
+		return exchange.RefusedHere("kind", fmt.Sprintf("%q is no kind of request", kind)), false
 	}
 	return exchange.Outcome{}, true
 }

@@ -10,47 +10,33 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
-	"patchbay.io/pkg/intent"
 )
 
-// leg is one circuit of an intent with what it inherits.
+// leg is a leg of an intent as PacketFabric takes it.
 type leg struct {
-	which string // primary or secondary
+	exchange.Leg
 	label string // what describes the circuit at the exchange
-	a, z  *patchbayv1.Endpoint
-	own   *patchbayv1.Leg // what the intent says of this leg itself
 }
 
-// legsOf returns the legs of an intent, the primary first.
-func legsOf(in *patchbayv1.CreateIntent) []leg {
-	full := intent.Expand(in)
-	one, two := full.GetPrimary(), full.GetSecondary()
-	legs := []leg{{which: exchange.Primary, label: cmp.Or(in.GetDescription(), in.GetName()),
-		a: one.GetASide(), z: one.GetZSide(), own: in.GetPrimary()}}
-	if two != nil {
-		legs = append(legs, leg{which: exchange.Secondary, label: cmp.Or(in.GetDescription(), two.GetName()),
-			a: two.GetASide(), z: two.GetZSide(), own: in.GetSecondary()})
+func legsOf(in *patchbayv1.CreateIntent) []leg { return asLegs(in, exchange.LegsOf(in)) }
+
+func asLegs(in *patchbayv1.CreateIntent, all []exchange.Leg) []leg {
+	var legs []leg
+	for _, l := range all {
+		legs = append(legs, leg{l, cmp.Or(in.GetDescription(), l.Name)})
 	}
 	return legs
 }
 
-// pick returns the legs that a placement is about.
-func pick(all []leg, which []string) []leg {
-	if slices.Contains(which, exchange.Both) {
-		return all
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(l leg) bool { return !slices.Contains(which, l.which) })
-}
-
 // ownPort reports whether the leg goes to a port of the buyer's own.
-func (l leg) ownPort() bool { return l.z.GetPortId() != "" }
+func (l leg) ownPort() bool { return l.Z.GetPortId() != "" }
 
 // key is the leg's look-up key.
 func (l leg) key(account string, mbps int32) string {
 	if l.ownPort() {
-		return ownKey([2]string{l.a.GetPortId(), l.z.GetPortId()}, [2]*patchbayv1.Tag{l.a.GetTag(), l.z.GetTag()}, l.label)
+		return ownKey([2]string{l.A.GetPortId(), l.Z.GetPortId()}, [2]*patchbayv1.Tag{l.A.GetTag(), l.Z.GetTag()}, l.label)
 	}
-	return marketKey(account, l.z.GetRoutingId(), l.z.GetMarket(), mbps)
+	return marketKey(account, l.Z.GetRoutingId(), l.Z.GetMarket(), mbps)
 }
 
 // marketKey is all that the list of requests echoes of one: to whom, where, how fast. Two
@@ -69,11 +55,7 @@ func ownKey(ports [2]string, tags [2]*patchbayv1.Tag, label string) string {
 	}
 	ends := make([]string, 0, 2)
 	for i, port := range ports {
-		outer, inner := tags[i].GetVlan(), tags[i].GetCTag()
-		if tags[i].GetSTag() != 0 {
-			outer = tags[i].GetSTag()
-		}
-		ends = append(ends, fmt.Sprintf("%s/%d.%d", port, outer, inner))
+		ends = append(ends, fmt.Sprintf("%s/%d.%d", port, exchange.Outer(tags[i]), exchange.Inner(tags[i])))
 	}
 	slices.Sort(ends)
 	return strings.Join(append(ends, label), "/")
@@ -84,7 +66,7 @@ func ownKey(ports [2]string, tags [2]*patchbayv1.Tag, label string) string {
 func (c *Client) Keys(in *patchbayv1.CreateIntent) map[string]string {
 	keys := make(map[string]string)
 	for _, l := range legsOf(in) {
-		keys[l.which] = l.key(c.cfg.Account.Name, in.GetBandwidthMbps())
+		keys[l.Which] = l.key(c.cfg.Account.Name, in.GetBandwidthMbps())
 	}
 	return keys
 }

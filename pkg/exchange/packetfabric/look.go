@@ -100,7 +100,7 @@ func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
 		return facts{}, err
 	}
 	for _, l := range legs {
-		if l.z.GetMarket() == "" && l.z.GetRoutingId() == "" {
+		if l.Z.GetMarket() == "" && l.Z.GetRoutingId() == "" {
 			continue
 		}
 		if f.markets, err = c.marketCodes(ctx); err != nil {
@@ -139,7 +139,7 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 	}
 	if !legs[0].ownPort() && !tellsRouting(f.offers) {
 		notes = append(notes, "The exchange does not show which routing ids there are, so "+
-			legs[0].z.GetRoutingId()+" was not looked up.")
+			legs[0].Z.GetRoutingId()+" was not looked up.")
 	}
 	return notes
 }

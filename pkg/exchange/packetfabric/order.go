@@ -43,9 +43,9 @@ func (c *Client) command(ctx context.Context, k wire.Call) exchange.Outcome {
 
 // Place creates the leg of a placement with one POST.
 func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outcome {
-	legs := pick(legsOf(p.Intent), p.Legs)
+	legs := asLegs(p.Intent, p.LegsToPlace())
 	if len(legs) != 1 {
-		return refusedHere("", "PacketFabric takes one circuit a request")
+		return exchange.RefusedHere("", "PacketFabric takes one circuit a request")
 	}
 	l := legs[0]
 	path, body := l.body(p.Intent)
@@ -53,14 +53,14 @@ func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outco
 	k.Body = body
 	r, out, ok := c.decide(ctx, k)
 	if !ok {
-		out.Leg = l.which
+		out.Leg = l.Which
 		return out
 	}
 	id := c.created(r, l)
 	if id == "" {
 		return exchange.Outcome{Class: exchange.Unknown, Answer: r.Words() + " without an id"}
 	}
-	return exchange.Outcome{Class: exchange.Done, Answer: r.Words(), IDs: map[string]string{l.which: id}}
+	return exchange.Outcome{Class: exchange.Done, Answer: r.Words(), IDs: map[string]string{l.Which: id}}
 }
 
 // created is the id in the answer to a create; empty if there is none.
@@ -77,7 +77,7 @@ func (c *Client) created(r wire.Reply, l leg) string {
 		return ""
 	}
 	c.known.became(string(q.UUID), string(q.Circuit))
-	c.known.leads(l.z.GetRoutingId(), string(q.To.UUID))
+	c.known.leads(l.Z.GetRoutingId(), string(q.To.UUID))
 	return string(q.UUID)
 }
 
@@ -85,7 +85,7 @@ func (c *Client) created(r wire.Reply, l leg) string {
 // keys. Where it is not known to which customer a routing id leads, a request to any
 // customer who is not known to be another counts.
 func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
-	legs := pick(legsOf(p.Intent), p.Legs)
+	legs := asLegs(p.Intent, p.LegsToPlace())
 	s, err := c.look(ctx, exchange.Buyer, exchange.ForOrder)
 	if err != nil {
 		return exchange.Found{}, err
@@ -93,16 +93,16 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}, Ahead: s.last.Ahead()}
 	for _, l := range legs {
 		w := c.wanted(ctx, l, p.Intent.GetBandwidthMbps())
-		found.Circuits[l.which] = nil
+		found.Circuits[l.Which] = nil
 		for _, q := range s.requests {
 			if w.like(q) {
-				found.Circuits[l.which] = append(found.Circuits[l.which], c.located(s, q))
+				found.Circuits[l.Which] = append(found.Circuits[l.Which], c.located(s, q))
 			}
 		}
 		for _, v := range s.unclaimed(c.known, false) {
 			conn := v.connection(c.known.requestOf(string(v.ID)))
 			if w.key != "" && c.KeyOf(conn) == w.key {
-				found.Circuits[l.which] = append(found.Circuits[l.which], conn)
+				found.Circuits[l.Which] = append(found.Circuits[l.Which], conn)
 			}
 		}
 	}
@@ -134,12 +134,12 @@ func (c *Client) wanted(ctx context.Context, l leg, mbps int32) wanted {
 	if l.ownPort() {
 		return wanted{key: l.key(c.cfg.Account.Name, mbps)}
 	}
-	w := wanted{market: l.z.GetMarket(), mbps: mbps}
-	routing := l.z.GetRoutingId()
-	if l.z.GetServiceId() != "" || c.known.customerOf(routing) == "" {
+	w := wanted{market: l.Z.GetMarket(), mbps: mbps}
+	routing := l.Z.GetRoutingId()
+	if l.Z.GetServiceId() != "" || c.known.customerOf(routing) == "" {
 		all, err := c.marketplace(ctx)
 		if err == nil {
-			w.service = string(offerByID(all, l.z.GetServiceId()).Name)
+			w.service = string(offerByID(all, l.Z.GetServiceId()).Name)
 		}
 	}
 	seller := c.known.customerOf(routing)
@@ -168,22 +168,22 @@ type updateBody struct {
 func (c *Client) Alter(ctx context.Context, exchangeID string, set *patchbayv1.ChangeSet) exchange.Outcome {
 	switch {
 	case set != nil && set.TermMonths != nil:
-		return refusedHere("set.termMonths", "PacketFabric cannot change the term of a circuit")
+		return exchange.RefusedHere("set.termMonths", "PacketFabric cannot change the term of a circuit")
 	case len(set.GetNotifications()) > 0:
-		return refusedHere("set.notifications", "PacketFabric has no notifications of a circuit")
+		return exchange.RefusedHere("set.notifications", "PacketFabric has no notifications of a circuit")
 	case !event.ValidID(exchangeID):
-		return refusedHere("uuid", "that is no id of a circuit")
+		return exchange.RefusedHere("uuid", "that is no id of a circuit")
 	}
 	b := updateBody{RateIn: set.GetBandwidthMbps(), RateOut: set.GetBandwidthMbps(), Description: set.GetName()}
 	if b.RateIn == 0 && b.Description == "" && set.GetTag() == nil {
-		return refusedHere("set", "nothing to change")
+		return exchange.RefusedHere("set", "nothing to change")
 	}
 	t, out, ok := c.aim(ctx, exchangeID)
 	switch {
 	case !ok:
 		return out
 	case t.circuit == "":
-		return refusedHere("", "PacketFabric changes circuits only, and this is a request that is "+t.words())
+		return exchange.RefusedHere("", "PacketFabric changes circuits only, and this is a request that is "+t.words())
 	}
 	if tag := set.GetTag(); tag != nil {
 		ends, out, ok := c.retag(ctx, t, tag)
@@ -210,10 +210,10 @@ func (c *Client) retag(ctx context.Context, t target, tag *patchbayv1.Tag) ([]la
 	}
 	a, z := v.ends(buyer, seller)
 	if a.Port == "" {
-		return nil, refusedHere("set.tag", "the exchange does not show the port of the A side"), false
+		return nil, exchange.RefusedHere("set.tag", "the exchange does not show the port of the A side"), false
 	}
 	if field, why := wrongTag(tag, a.Svlan > 0); why != "" {
-		return nil, refusedHere("set.tag"+field, why), false
+		return nil, exchange.RefusedHere("set.tag"+field, why), false
 	}
 	ends := []landingBody{landOn(string(a.Port), tag)}
 	if !v.shared() {
@@ -231,7 +231,7 @@ type withdrawBody struct {
 // That there is nothing to end is Over.
 func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome {
 	if !event.ValidID(exchangeID) {
-		return refusedHere("uuid", "that is no id of a circuit")
+		return exchange.RefusedHere("uuid", "that is no id of a circuit")
 	}
 	t, out, ok := c.aim(ctx, exchangeID)
 	switch {
