@@ -11,9 +11,9 @@ REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}
 GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real cover bench golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real conformance cover bench golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
 	go build work
 test:      ## run every test, with the race detector where there is a C compiler; needs nothing but Go
@@ -21,6 +21,9 @@ test:      ## run every test, with the race detector where there is a C compiler
 test-real: ## run the tests of the wires on the Redis at PATCHBAY_TEST_REDIS and on three NATS servers
 	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT, a server with 4000 databases; they are emptied' >&2; exit 2; }
 	PATCHBAY_TEST_NATS=cluster go test $(RACE) -count=1 -p 1 -timeout 20m $(REAL)
+conformance: ## let the exchanges' own clients drive the sandbox
+	@test -n "$$PATCHBAY_OPENAPI" || echo 'skipped: answers are not checked against an OpenAPI document; PATCHBAY_OPENAPI says where it is' >&2
+	cd tools/conformance && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 cover:     ## say how much of pkg and services all tests together reach
 	go test -coverpkg=patchbay.io/pkg/...,patchbay.io/services/... -coverprofile=cover.out work
 	@go tool cover -func=cover.out | tail -n 1
@@ -39,7 +42,7 @@ lint:      tools ## golangci-lint in each module, buf lint
 	cd examples/go && GOWORK=off go vet ./...
 	cd proto && $(BIN)/buf lint
 tidy:      ## build each module without the workspace and check its go.mod
-	@for m in $(MODULES) examples/go; do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
+	@for m in $(MODULES) examples/go tools/conformance; do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
 generate:  tools ## write the generated code in proto/ anew
 	cd proto && $(WITHBIN) buf generate
 fresh:     generate ## fail if the generated code was not what generate writes

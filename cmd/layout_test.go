@@ -26,7 +26,8 @@ const (
 	schema   = " proto proto/patchbay/v1 "
 	words    = schema + " pkg/secret pkg/status pkg/event pkg/intent pkg/order pkg/policy pkg/account "
 	wires    = words + " pkg/telemetry pkg/exchange pkg/approval pkg/journal pkg/hold pkg/view "
-	anything = wires + " pkg/exchange/ecx pkg/service "
+	adapters = words + " pkg/telemetry pkg/exchange pkg/exchange/wire "
+	anything = wires + " pkg/exchange/ecx pkg/exchange/fabric pkg/exchange/packetfabric pkg/service "
 )
 
 // mayImport is the architecture: each package, and which of our own it may
@@ -49,14 +50,18 @@ var mayImport = map[string]string{
 	// Over which wires.
 	"pkg/telemetry":             "pkg/secret",
 	"pkg/exchange":              words + "pkg/telemetry",
-	"pkg/exchange/ecx":          words + "pkg/telemetry pkg/exchange",
+	"pkg/exchange/wire":         words + "pkg/telemetry pkg/exchange",
+	"pkg/exchange/equinix":      adapters,
+	"pkg/exchange/ecx":          adapters + "pkg/exchange/equinix",
+	"pkg/exchange/fabric":       adapters + "pkg/exchange/equinix",
+	"pkg/exchange/packetfabric": adapters,
 	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
 	"pkg/exchange/exchangetest": schema + "pkg/exchange pkg/status",
 	"pkg/journal":               words + "pkg/telemetry",
-	"pkg/hold":                  schema + "pkg/event pkg/journal",
+	"pkg/hold":                  schema + "pkg/event pkg/intent pkg/journal",
 	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
 	"pkg/embedded":              "",
-	"pkg/service":               wires + "pkg/exchange/ecx",
+	"pkg/service":               wires + "pkg/exchange/ecx pkg/exchange/fabric pkg/exchange/packetfabric",
 	"pkg/testenv":               anything + "pkg/embedded",
 
 	// Who decides. They meet only in the journal.
@@ -107,10 +112,10 @@ var owner = map[string]string{
 	"github.com/redis/go-redis/":           "pkg/embedded pkg/testenv pkg/view",
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
 	"github.com/spf13/":                    "cmd/client cmd/patchbay",
-	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/ecx pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
+	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/wire pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
 	"go.opentelemetry.io/otel/sdk":         "pkg/telemetry",
-	"go.yaml.in/yaml/":                     "pkg/account",
+	"go.yaml.in/yaml/":                     "pkg/account services/sandbox",
 	"golang.org/x/sync/":                   everybody,
 	"golang.org/x/time/":                   "pkg/view",
 	"google.golang.org/protobuf/":          everybody,

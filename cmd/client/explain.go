@@ -127,16 +127,14 @@ func (g *gathering) readOrders(ctx context.Context) error {
 	})
 }
 
-// holdsOf notes the holds that a create takes on the buyer's side.
+// holdsOf notes the holds that a create takes.
 func (g *gathering) holdsOf(o *patchbayv1.Order) {
-	for _, l := range []*patchbayv1.Leg{o.GetCreate().GetPrimary(), o.GetCreate().GetSecondary()} {
-		side := l.GetASide()
-		if side.GetPortId() != "" {
-			outer, _ := hold.OuterInner(side.GetTag())
-			g.holds[event.HoldID(hold.Tag, hold.TagKey(o.GetExchange(), side.GetPortId(), outer))] = true
-		}
-		if side.GetServiceToken() != "" {
-			g.holds[event.HoldID(hold.Token, side.GetServiceToken())] = true
+	if o.GetCreate() == nil {
+		return
+	}
+	for _, l := range o.GetLegs() {
+		for _, w := range hold.OfLeg(o, l.GetLeg()) {
+			g.holds[w.ID()] = true
 		}
 	}
 }

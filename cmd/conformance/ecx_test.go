@@ -1,27 +1,15 @@
 package conformance_test
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"net"
-	"net/http"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
-	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
-	"patchbay.io/pkg/exchange/ecx"
-	"patchbay.io/services/sandbox"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Ports and profiles of the sandbox's inventory.
 const (
@@ -34,88 +22,6 @@ const (
 )
 
 var legs = []string{exchange.Primary, exchange.Secondary}
-
-// world is the sandbox with a buyer and a seller in virtual time.
-type world struct {
-	sandbox       *sandbox.Exchange
-	buyer, seller exchange.Client
-}
-
-// inWorld runs a test in a bubble of virtual time.
-func inWorld(t *testing.T, test func(*testing.T, *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{sandbox: sandbox.New(sandbox.Config{Seed: 1})}
-		l := &listener{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: w.sandbox.Handler()}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			_ = server.Serve(l) // ends with the listener
-		}()
-		accounts := account.Sandbox("http://sandbox.test")
-		w.buyer = open(t, accounts, "acme-ecx", l)
-		w.seller = open(t, accounts, "cloud-ecx", l)
-		t.Cleanup(func() {
-			_ = server.Close() // nobody is in the middle of anything
-			w.sandbox.Close()
-			<-served
-		})
-		test(t, w)
-	})
-}
-
-func open(t *testing.T, accounts account.File, name string, l *listener) exchange.Client {
-	t.Helper()
-	a, ok := accounts.ByName(name)
-	if !ok {
-		t.Fatalf("the sandbox's accounts have no %s", name)
-	}
-	c, err := ecx.New(exchange.Config{Account: a, Dial: l.dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-// listener is a network of its own.
-type listener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *listener) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // pair is the guide's third sample.
 func pair() *patchbayv1.CreateIntent {
@@ -135,14 +41,6 @@ func pair() *patchbayv1.CreateIntent {
 
 func placement(in *patchbayv1.CreateIntent) exchange.Placement {
 	return exchange.Placement{Intent: in, Legs: legs}
-}
-
-// want fails the test unless the outcome has a class.
-func want(t *testing.T, what string, out exchange.Outcome, class exchange.Class) {
-	t.Helper()
-	if out.Class != class {
-		t.Fatalf("%s: %+v, want %s", what, out, class)
-	}
 }
 
 // stands fails the test unless a circuit is shown in a state, to both parties.
@@ -282,78 +180,6 @@ func TestIntegratedPair(t *testing.T) {
 			t.Errorf("flow %q, want the profile's", shown.GetFlow())
 		}
 	})
-}
-
-// TestFaults makes the sandbox misbehave on a create: the class says what we know, and
-// looking says what is so.
-func TestFaults(t *testing.T) {
-	tests := []struct {
-		fault   sandbox.Fault
-		want    exchange.Class
-		created int // circuits a leg
-	}{
-		{sandbox.Fault{Kind: sandbox.LostAnswer}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.ResetBefore}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.ErrorBefore}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.ErrorAfter, Status: 502}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7 * time.Second}, exchange.Busy, 0},
-		{sandbox.Fault{Kind: sandbox.Garbage}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Partial}, exchange.Partial, 1},
-		{sandbox.Fault{Kind: sandbox.ForeignError}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.Redirect}, exchange.Unknown, 0},
-		{sandbox.Fault{Kind: sandbox.SlowAnswer, Delay: time.Minute}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.SlowCommit, Delay: 15 * time.Second}, exchange.Unknown, 1},
-		{sandbox.Fault{Kind: sandbox.Slow, Delay: time.Minute}, exchange.Unknown, 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.fault.Kind, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				tt.fault.Match = sandbox.Match{Method: http.MethodPost, Path: "/ecx/v3/l2/connections"}
-				if _, err := w.sandbox.AddFault(tt.fault); err != nil {
-					t.Fatal(err)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				start := time.Now()
-				out := w.buyer.Place(ctx, placement(pair()))
-				if took := time.Since(start); took > 10*time.Second {
-					t.Errorf("Place took %v, longer than its deadline", took)
-				}
-				want(t, "Place", out, tt.want)
-				if tt.want == exchange.Busy && out.After != cmp.Or(tt.fault.RetryAfter, out.After) {
-					t.Errorf("stay away %v, want %v", out.After, tt.fault.RetryAfter)
-				}
-				time.Sleep(20 * time.Second)
-				w.once(t, tt.created)
-			})
-		})
-	}
-}
-
-// once checks that one POST was made, what it created, and that it cannot be done twice.
-func (w *world) once(t *testing.T, created int) {
-	t.Helper()
-	var posts int
-	for _, c := range w.sandbox.Calls().Recent {
-		if c.Endpoint == "POST /ecx/v3/l2/connections" {
-			posts++
-		}
-	}
-	if posts != 1 {
-		t.Errorf("%d POSTs, want one", posts)
-	}
-	found, err := w.buyer.Find(t.Context(), placement(pair()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, leg := range legs {
-		if n := len(found.Circuits[leg]); n != created {
-			t.Errorf("%s: %d circuits found, want %d", leg, n, created)
-		}
-	}
-	if created > 0 {
-		want(t, "Place again", w.buyer.Place(t.Context(), placement(pair())), exchange.Taken)
-	}
 }
 
 func TestListsAndParties(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -17,22 +18,24 @@ import (
 // aSandbox is the exchange alone.
 type aSandbox struct {
 	settings
-	addr, state string
-	delays      sandbox.Delays
+	addr, state, scenario string
+	delays                sandbox.Delays
 }
 
 func sandboxCommand() *cobra.Command {
 	var s aSandbox
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Run an exchange to test against, alone", GroupID: "run", Args: client.Usage(cobra.NoArgs),
-		Long: "Serves an exchange that behaves like Equinix Cloud Exchange v3, with ports, service\n" +
-			"profiles and sellers of its own, and a control API below /sandbox/. See docs/sandbox.md.",
+		Long: "Serves an exchange that behaves like Equinix Cloud Exchange v3, Equinix Fabric v4 and\n" +
+			"PacketFabric v2, with ports, service profiles and sellers of its own, and a control API\n" +
+			"below /sandbox/. A scenario file says what it does by itself. See docs/sandbox.md.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
 	f.StringVar(&s.state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
 	f.DurationVar(&s.delays.Provision, "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
+	f.StringVar(&s.scenario, "scenario", "", "file of robots, faults, delays and edits, each at its time; empty is none")
 	f.StringVar(&s.httpAddr, "http-addr", "", "where /healthz, /readyz and /metrics are served; empty is nowhere, port 0 picks one")
 	s.registerLog(f)
 	return cmd
@@ -46,7 +49,11 @@ func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
-	x, err := sandbox.Open(sandbox.Config{Delays: s.delays}, s.state)
+	scenario, err := s.readScenario()
+	if err != nil {
+		return err
+	}
+	x, err := sandbox.Open(sandbox.Config{Log: tel.Logger("sandbox"), Delays: s.delays, Scenario: scenario}, s.state)
 	if err != nil {
 		return err
 	}
@@ -72,4 +79,23 @@ func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
 		return serve(ctx, l, x.Handler())
 	})
 	return work.Wait()
+}
+
+// readScenario returns nil if no file is named.
+func (s *aSandbox) readScenario() (*sandbox.Scenario, error) {
+	if s.scenario == "" {
+		return nil, nil
+	}
+	if s.delays.Provision != 0 {
+		return nil, coded(exitUsage, "--provision-delay: the delays stand in the scenario")
+	}
+	text, err := os.ReadFile(s.scenario)
+	if err != nil {
+		return nil, fmt.Errorf("--scenario: %w", err)
+	}
+	scenario, err := sandbox.ReadScenario(text)
+	if err != nil {
+		return nil, coded(exitInvalid, "%s is no scenario:\n%w", s.scenario, err)
+	}
+	return scenario, nil
 }

@@ -23,13 +23,13 @@ type aService struct {
 	run         func(context.Context, *service.Runtime) error
 }
 
-func theServices() []aService {
+func theServices(set *settings) []aService {
 	return []aService{
 		{"requester", "Turn intents into orders, and orders into circuits", running(requester.Run)},
 		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run)},
 		{"provisioner", "Land approved requests on ports", running(provisioner.Run)},
 		{"status-watcher", "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
-			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
+			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{Gone: set.gone})
 		})},
 	}
 }
@@ -62,6 +62,7 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	rt.Check = tel.Check
 	tel.Check(name+" journal", rt.Journal.Healthy)
 	tel.Check(name+" redis", rt.View.Healthy)
 	tel.Ready("view", func() (bool, any) {
@@ -73,8 +74,9 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 
 func serviceCommands() []*cobra.Command {
 	var all []*cobra.Command
-	for _, s := range theServices() {
-		set := settings{natsURL: client.DefaultNATS, redisURL: "redis://127.0.0.1:6379"}
+	// One of them runs in a process, so they share what is set.
+	set := settings{natsURL: client.DefaultNATS, redisURL: "redis://127.0.0.1:6379"}
+	for _, s := range theServices(&set) {
 		cmd := &cobra.Command{
 			Use: s.name, Short: s.short, GroupID: "run", Args: client.Usage(cobra.NoArgs),
 			RunE: func(cmd *cobra.Command, _ []string) error { return runService(cmd.Context(), &set, s) },

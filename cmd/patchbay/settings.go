@@ -22,6 +22,7 @@ type settings struct {
 	httpAddr  string
 	replicas  int
 	maxBytes  int64
+	gone      []string
 	logLevel  string
 	logFormat string
 }
@@ -34,6 +35,7 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
 	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; 0 means 3 where NATS is a cluster of three or more, else 1")
 	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; intake stops at 90 %")
+	f.StringSliceVar(&s.gone, "gone", nil, "accounts whose circuits are really gone, though the exchange suddenly shows almost none")
 	s.registerLog(f)
 }
 

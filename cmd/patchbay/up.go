@@ -111,7 +111,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 
 	var work errgroup.Group
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
-	for _, s := range theServices() {
+	for _, s := range theServices(&u.settings) {
 		rt, err := openRuntime(ctx, tel, cfg, s.name)
 		if err != nil {
 			cancel()

@@ -60,10 +60,11 @@ const (
 // Encapsulation is how a port tells circuits apart.
 type Encapsulation string
 
-// The encapsulations: one tag, or an outer and an inner one.
+// The encapsulations: one tag, an outer and an inner one, or none.
 const (
-	Dot1q Encapsulation = "dot1q"
-	QinQ  Encapsulation = "qinq"
+	Dot1q    Encapsulation = "dot1q"
+	QinQ     Encapsulation = "qinq"
+	Untagged Encapsulation = "untagged"
 )
 
 // File is what an accounts file says, defaults filled in.
@@ -91,7 +92,7 @@ type Landing struct {
 	Market        string   // of PacketFabric
 	Ports         []string // the exchange's ids, tried in this order
 	Encapsulation Encapsulation
-	Tags          Tags // outer tags that may be given away
+	Tags          Tags // outer tags that may be given away; empty if Untagged
 }
 
 // Rule answers the requests it matches.

@@ -110,11 +110,11 @@ func TestHelpers(t *testing.T) {
 	if _, ok := f.ByName("nobody"); ok {
 		t.Error("ByName found an account that is not there")
 	}
-	if got := names(f.Buyers()); !slices.Equal(got, []string{"acme-ecx"}) {
-		t.Errorf("buyers are %v, want acme-ecx alone", got)
+	if got := names(f.Buyers()); !slices.Equal(got, []string{"acme-ecx", "acme-fabric", "acme-packetfabric"}) {
+		t.Errorf("buyers are %v, want acme's", got)
 	}
-	if got := names(f.Sellers()); !slices.Equal(got, []string{"cloud-ecx"}) {
-		t.Errorf("sellers are %v, want cloud-ecx alone", got)
+	if got := names(f.Sellers()); !slices.Equal(got, []string{"cloud-ecx", "cloud-fabric", "cloud-packetfabric"}) {
+		t.Errorf("sellers are %v, want cloud's", got)
 	}
 	if !account.Both.Buys() || !account.Both.Sells() {
 		t.Error("the role both must buy and sell")
@@ -139,25 +139,38 @@ func TestSandbox(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v; the sandbox's secrets need no environment", a.Name, err)
 		}
-		tenant, _, _ := strings.Cut(a.Name, "-")
-		if s.ClientID.Reveal() != tenant+"-client" || s.ClientSecret.Reveal() != tenant+"-secret" {
+		tenant, api, _ := strings.Cut(a.Name, "-")
+		if api != string(a.API) {
+			t.Errorf("%s is at %s, want what its name says", a.Name, a.API)
+		}
+		want := account.Secrets{ClientID: secret.Secret(tenant + "-client"), ClientSecret: secret.Secret(tenant + "-secret")}
+		if a.API == account.PacketFabric {
+			want = account.Secrets{APIKey: secret.Secret(tenant + "-api-key")}
+		}
+		if s != want {
 			t.Errorf("%s has other credentials than the sandbox", a.Name)
 		}
 	}
-	cloud, _ := f.ByName("cloud-ecx")
-	met := map[string]bool{}
-	for _, l := range cloud.Landing {
-		met[l.Place()+" "+string(l.Encapsulation)] = true
-		for _, p := range l.Ports {
-			if met[p] {
-				t.Errorf("port %s is in two rules", p)
+	equinix := []string{"SV dot1q", "SV qinq", "DC dot1q", "DC qinq", "SE dot1q", "SE qinq"}
+	for name, wants := range map[string][]string{
+		"cloud-ecx": equinix, "cloud-fabric": equinix,
+		"cloud-packetfabric": {"NYC dot1q", "NYC qinq", "CHI dot1q", "CHI qinq", "ATL dot1q", "ATL qinq", "LAX dot1q", "LAX qinq"},
+	} {
+		cloud, _ := f.ByName(name)
+		met := map[string]bool{}
+		for _, l := range cloud.Landing {
+			met[l.Place()+" "+string(l.Encapsulation)] = true
+			for _, p := range l.Ports {
+				if met[p] {
+					t.Errorf("%s: port %s is in two rules", name, p)
+				}
+				met[p] = true
 			}
-			met[p] = true
 		}
-	}
-	for _, want := range []string{"SV dot1q", "SV qinq", "DC dot1q", "DC qinq", "SE dot1q", "SE qinq"} {
-		if !met[want] {
-			t.Errorf("no landing rule for %s", want)
+		for _, want := range wants {
+			if !met[want] {
+				t.Errorf("%s: no landing rule for %s", name, want)
+			}
 		}
 	}
 }

@@ -215,13 +215,19 @@ func (w *walker) landings(v value, api API) []Landing {
 			first, again := ports[port]
 			if !again {
 				ports[port] = l
-			} else if first.Place() != l.Place() || first.Encapsulation != l.Encapsulation {
+			} else if first.Place() != l.Place() || !together(first.Encapsulation, l.Encapsulation, api) {
 				w.fail(list[i], "port %s has another place or encapsulation in an earlier rule", shorten(port))
 			}
 		}
 		all = append(all, l)
 	}
 	return all
+}
+
+// together reports whether two rules may name one port. A port has one encapsulation, but
+// at PacketFabric one circuit without a tag besides.
+func together(a, b Encapsulation, api API) bool {
+	return a == b || api == PacketFabric && (a == Untagged || b == Untagged)
 }
 
 // landing reads a landing rule, and returns where its ports stand.
@@ -236,7 +242,11 @@ func (w *walker) landing(v value, api API) (Landing, []value) {
 	if !ok {
 		return Landing{}, nil
 	}
-	l := Landing{Encapsulation: word(w, o["encapsulation"], "", Dot1q, QinQ)}
+	kinds := []Encapsulation{Dot1q, QinQ}
+	if api != ECX { // its approval names a tag
+		kinds = append(kinds, Untagged)
+	}
+	l := Landing{Encapsulation: word(w, o["encapsulation"], "", kinds...)}
 	if api != "" {
 		if o[other].present() {
 			w.fail(o[other], "is not for api %s; write %s", api, place)
@@ -258,7 +268,11 @@ func (w *walker) landing(v value, api API) (Landing, []value) {
 		met.check(w, p, port)
 		l.Ports = append(l.Ports, port)
 	}
-	l.Tags = w.tags(o["tags"], api)
+	if l.Encapsulation != Untagged {
+		l.Tags = w.tags(o["tags"], api)
+	} else if o["tags"].present() {
+		w.fail(o["tags"], "is not for ports without tags")
+	}
 	return l, ports
 }
 

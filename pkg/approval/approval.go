@@ -39,10 +39,31 @@ func Kind(c *patchbayv1.Connection) string {
 		return exchange.Create
 	case c.GetStatus() == string(status.PendingDelete):
 		return exchange.Delete
-	case c.GetPendingBandwidthMbps() > 0, c.GetNative().GetChange() == Submitted:
+	case c.GetPendingBandwidthMbps() > 0, submitted(c):
 		return exchange.Change
 	}
 	return ""
+}
+
+// submitted reports whether the exchange calls a change submitted to the seller. Fabric
+// calls a creation and a deletion changes too; only on a circuit that stands it is one.
+func submitted(c *patchbayv1.Connection) bool {
+	return c.GetNative().GetChange() == Submitted && c.GetStatus() == string(status.Provisioned)
+}
+
+// Rejectable reports whether a seller can reject a request of a kind through an API.
+// Fabric has an action for the acceptance of a deletion and none for its rejection
+// (Fabric v4, ConnectionActionRequest.type); PacketFabric asks about creations only. ECX
+// takes a rejection of whatever it asks about.
+func Rejectable(api status.API, kind string) bool {
+	switch api {
+	case status.Fabric:
+		return kind != exchange.Delete
+	case status.PacketFabric:
+		return kind == exchange.Create
+	default:
+		return true
+	}
 }
 
 // A Sight is a connection as it was seen last, and what it waits for.

@@ -8,6 +8,7 @@ import (
 
 	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -105,5 +106,31 @@ func TestLatest(t *testing.T) {
 				t.Errorf("kind = %q, want %q %s", got, tt.want, tt.reason)
 			}
 		})
+	}
+}
+
+func TestRejectable(t *testing.T) {
+	for _, tt := range []struct {
+		api  status.API
+		kind string
+		want bool
+	}{
+		{status.ECX, "create", true}, {status.ECX, "delete", true}, {status.Fabric, "create", true},
+		{status.Fabric, "change", true}, {status.Fabric, "delete", false}, {status.PacketFabric, "create", true},
+		{status.PacketFabric, "change", false}, {status.PacketFabric, "delete", false},
+	} {
+		if got := approval.Rejectable(tt.api, tt.kind); got != tt.want {
+			t.Errorf("a %s at %s can be rejected: %v, want %v", tt.kind, tt.api, got, tt.want)
+		}
+	}
+}
+
+// Fabric calls creations and deletions changes too.
+func TestSubmittedCreationIsNoChange(t *testing.T) {
+	for circuit, want := range map[string]string{"PROVISIONED": "change", "PROVISIONING": "", "PENDING_APPROVAL": "create", "PENDING_DELETE": "delete"} {
+		c := &patchbayv1.Connection{Status: circuit, Native: &patchbayv1.Native{Change: approval.Submitted}}
+		if got := approval.Kind(c); got != want {
+			t.Errorf("a %s circuit with a submitted change asks for %q, want %q", circuit, got, want)
+		}
 	}
 }

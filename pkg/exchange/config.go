@@ -27,10 +27,19 @@ type Budget interface {
 	Take(ctx context.Context, account string, perMinute int, p Purpose) error
 }
 
+// A Cooler is a [Budget] that can be told that the exchange asked to stay away, so that
+// every instance does and not only the one that was told.
+type Cooler interface {
+	// Cool keeps all calls of an account back until then. It does not wait long, and an
+	// earlier time than one given before changes nothing.
+	Cool(ctx context.Context, account string, until time.Time)
+}
+
 // Config is what an adapter needs to know of its account.
 type Config struct {
 	Account account.Account
-	// Budget is asked before each request; nil means no limit.
+	// Budget is asked before each request; nil means no limit. One that is a [Cooler] is
+	// told when the exchange throttles and says for how long.
 	Budget Budget
 	// Dial replaces the network in tests; nil means the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

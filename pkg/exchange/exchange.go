@@ -155,6 +155,8 @@ type Acceptance struct {
 	Tag    *patchbayv1.Tag
 	// Redundancy is the request's role in a pair: primary, secondary or empty.
 	Redundancy string
+	// Description of the circuit by its seller, where the exchange takes one; may be empty.
+	Description string
 }
 
 // Port is a port of the account.
@@ -190,7 +192,8 @@ type Observing interface {
 	Get(ctx context.Context, exchangeID string) (*patchbayv1.Connection, error)
 
 	// List reads circuits in a role and hands each to yield: those in motion only, or
-	// all. It stops at the first error of yield.
+	// all. It stops at the first error of yield. One whose status is a word that nobody
+	// documented may be missing among those in motion.
 	List(ctx context.Context, role string, moving bool, yield func(*patchbayv1.Connection) error) error
 
 	// Parties returns what belongs to the account. It asks the exchange each time.

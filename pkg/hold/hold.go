@@ -57,6 +57,8 @@ func OuterInner(t *patchbayv1.Tag) (outer, inner int32) {
 type Want struct {
 	Kind, Key string
 	Owner     *patchbayv1.Owner
+	// Field is the path of what it is in the intent; empty if it is no single field.
+	Field string
 }
 
 // ID is the id of the hold.
@@ -124,6 +126,16 @@ func (l Ledger) Take(ctx context.Context, w Want, because event.Fact) error {
 	})
 }
 
+// Peek returns a [HeldError] if somebody else has w, nil if it could be taken now.
+func (l Ledger) Peek(ctx context.Context, w Want) error {
+	h, _, err := l.last(ctx, w)
+	if err != nil {
+		return err
+	}
+	_, err = Take(h, w, l.Journal.Now())
+	return err
+}
+
 // Free gives w back. It is not an error if the owner does not have it.
 func (l Ledger) Free(ctx context.Context, w Want, because event.Fact) error {
 	return l.update(ctx, w, because, func(h *patchbayv1.Hold) (*patchbayv1.Hold, error) {
@@ -134,16 +146,9 @@ func (l Ledger) Free(ctx context.Context, w Want, because event.Fact) error {
 // update reads, decides and appends until nobody else comes first.
 func (l Ledger) update(ctx context.Context, w Want, because event.Fact, decide func(*patchbayv1.Hold) (*patchbayv1.Hold, error)) error {
 	for {
-		last, err := l.Journal.Last(ctx, w.entity())
+		h, last, err := l.last(ctx, w)
 		if err != nil {
-			return fmt.Errorf("hold %s: %w", w.Key, err)
-		}
-		var h *patchbayv1.Hold
-		if !last.None() {
-			h = new(patchbayv1.Hold)
-			if err := last.Into(h); err != nil {
-				return fmt.Errorf("hold %s: %w", w.Key, err)
-			}
+			return err
 		}
 		next, err := decide(h)
 		if err != nil || next == h {
@@ -158,4 +163,21 @@ func (l Ledger) update(ctx context.Context, w Want, because event.Fact, decide f
 		}
 		return err
 	}
+}
+
+// last reads the hold's last fact; nil if there is none.
+func (l Ledger) last(ctx context.Context, w Want) (*patchbayv1.Hold, journal.Record, error) {
+	rec, err := l.Journal.Last(ctx, w.entity())
+	if err != nil || rec.None() {
+		return nil, rec, wrap(w, err)
+	}
+	h := new(patchbayv1.Hold)
+	return h, rec, wrap(w, rec.Into(h))
+}
+
+func wrap(w Want, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("hold %s: %w", w.Key, err)
 }

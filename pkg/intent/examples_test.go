@@ -10,6 +10,7 @@ import (
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/intent"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -24,6 +25,15 @@ func TestExamplesAreSound(t *testing.T) {
 		data := read(t, file)
 		if _, wrong := intent.Read(event.Intent, intent.KindOf(data), data); len(wrong) > 0 {
 			t.Errorf("%s: %q, want no violation: newcomers begin with it", file, lines(wrong))
+		}
+	}
+	for dir, count := range map[account.API]int{account.Fabric: 14, account.PacketFabric: 10} {
+		for _, file := range glob(t, examples+string(dir)+"/*.intent.json", count) {
+			data := read(t, file)
+			m, wrong := intent.Read(event.Intent, intent.KindOf(data), data)
+			if wrong = append(wrong, intent.CheckFor(dir, m)...); len(wrong) > 0 {
+				t.Errorf("%s: %q, want no violation: newcomers begin with it", file, lines(wrong))
+			}
 		}
 	}
 	for _, file := range glob(t, examples+"ecx/*.event.json", 2) {
@@ -45,14 +55,18 @@ func TestExamplesAreSound(t *testing.T) {
 // What the examples name by id has to be what the others are called.
 func TestExamplesNameEachOther(t *testing.T) {
 	for file, target := range map[string]string{
-		"09-rename.intent.json":       "01-dot1q-to-dot1q.intent.json",
-		"10-delete-order.intent.json": "05-john-demo-connection.intent.json",
+		"ecx/09-rename.intent.json":          "ecx/01-dot1q-to-dot1q.intent.json",
+		"ecx/10-delete-order.intent.json":    "ecx/05-john-demo-connection.intent.json",
+		"fabric/13-change.intent.json":       "fabric/10-redundant-pair.intent.json",
+		"fabric/14-delete.intent.json":       "fabric/10-redundant-pair.intent.json",
+		"packetfabric/09-change.intent.json": "packetfabric/01-vlan.intent.json",
+		"packetfabric/10-delete.intent.json": "packetfabric/07-pair.intent.json",
 	} {
 		var got struct{ Target struct{ Source, ID string } }
-		if err := json.Unmarshal(read(t, examples+"ecx/"+file), &got); err != nil {
+		if err := json.Unmarshal(read(t, examples+file), &got); err != nil {
 			t.Fatal(err)
 		}
-		want := intent.ID(read(t, examples+"ecx/"+target))
+		want := intent.ID(read(t, examples+target))
 		if got.Target.Source != "patchbay/cli" || got.Target.ID != want {
 			t.Errorf("%s names %+v, want the id of %s, which is %s", file, got.Target, target, want)
 		}

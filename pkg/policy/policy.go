@@ -7,9 +7,17 @@
 //	bandwidthMbps  int     speed; of a change the new one; 0 if the exchange did not say
 //	metro          string  where the seller's side is; PacketFabric: the market
 //	region         string  the seller's region; empty if there is none
-//	profile        string  id of the service profile; PacketFabric: the service
-//	profileName    string  its name
+//	market         string  PacketFabric: the same as metro; empty elsewhere
+//	profile        string  id of the service profile; PacketFabric: the seller's customer
+//	profileName    string  its name; PacketFabric: the service's
 //	account        string  name of our account in the accounts file
+//	api            string  the account's API: "ecx", "fabric" or "packetfabric"
+//	exchange       string  "equinix" or "packetfabric"
+//	buyerMetro     string  where the buyer's side is; empty if that is not shown
+//	peering        string  "PRIVATE", "MICROSOFT", "PUBLIC" or "MANUAL"; empty if none
+//	redundancy     string  "primary" or "secondary"; empty if it stands alone
+//	token          bool    it redeems a service token
+//	purchaseOrder  string  the buyer's, if it is shown
 //
 // The first rule that matches decides; if none does, a person is asked. Approval is never
 // an accident: an expression that cannot be evaluated, or costs too much, asks a person
@@ -47,6 +55,21 @@ type Request struct {
 	Profile       string
 	ProfileName   string
 	Account       string
+	API           string
+	Exchange      string
+	BuyerMetro    string
+	Peering       string
+	Redundancy    string
+	Token         bool
+	PurchaseOrder string
+}
+
+// market is the metro by PacketFabric's name.
+func (r Request) market() string {
+	if r.Exchange == "packetfabric" {
+		return r.Metro
+	}
+	return ""
 }
 
 // variables are the names of a request's fields in rules, with their types. Read a row
@@ -65,6 +88,14 @@ var variables = []struct {
 	{"profile", cel.StringType, func(r Request) any { return r.Profile }},
 	{"profileName", cel.StringType, func(r Request) any { return r.ProfileName }},
 	{"account", cel.StringType, func(r Request) any { return r.Account }},
+	{"market", cel.StringType, func(r Request) any { return r.market() }},
+	{"api", cel.StringType, func(r Request) any { return r.API }},
+	{"exchange", cel.StringType, func(r Request) any { return r.Exchange }},
+	{"buyerMetro", cel.StringType, func(r Request) any { return r.BuyerMetro }},
+	{"peering", cel.StringType, func(r Request) any { return r.Peering }},
+	{"redundancy", cel.StringType, func(r Request) any { return r.Redundancy }},
+	{"token", cel.BoolType, func(r Request) any { return r.Token }},
+	{"purchaseOrder", cel.StringType, func(r Request) any { return r.PurchaseOrder }},
 }
 
 // Decision is what to do with a request.

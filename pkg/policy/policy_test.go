@@ -28,6 +28,21 @@ func request() policy.Request {
 		Profile:       "7a73af1a",
 		ProfileName:   "Cloud Services",
 		Account:       "cloud-ecx",
+		API:           "ecx",
+		Exchange:      "equinix",
+		BuyerMetro:    "DC",
+		Peering:       "PRIVATE",
+		Redundancy:    "secondary",
+		Token:         true,
+		PurchaseOrder: "po-1",
+	}
+}
+
+func TestMarketIsTheMetroOfPacketFabric(t *testing.T) {
+	r := request()
+	r.Exchange, r.Metro = "packetfabric", "ATL"
+	if d := compile(t, approve("r", `market == "ATL" && metro == "ATL"`)).Decide(r); d.Then != account.Approve {
+		t.Errorf("%+v, want the market under both names", d)
 	}
 }
 
@@ -48,7 +63,8 @@ func TestEveryVariable(t *testing.T) {
 	for _, when := range []string{
 		`kind == "create"`, `buyer == "Acme"`, `name.startsWith("JohnDoe")`, `bandwidthMbps == 500`,
 		`metro == "SV"`, `region == "us-sv"`, `profile == "7a73af1a"`, `profileName.contains("Cloud")`,
-		`account == "cloud-ecx"`, `true`, `metro in ["DC", "SV"] && !name.matches("(?i)test")`,
+		`account == "cloud-ecx"`, `true`, `api == "ecx"`, `exchange == "equinix"`, `market == ""`, `buyerMetro == "DC"`,
+		`peering == "PRIVATE"`, `redundancy == "secondary"`, `token`, `purchaseOrder.startsWith("po")`, `metro in ["DC", "SV"] && !name.matches("(?i)test")`,
 		`["Acme", "Globex"].exists(b, buyer == b)`, `bandwidthMbps <= 1000 || 1/0 == 1`,
 	} {
 		p := compile(t, approve("r", when))
@@ -227,9 +243,9 @@ func TestDocumentation(t *testing.T) {
 	}
 	_, text, _ := strings.Cut(string(doc), "### What a rule can see")
 	text, _, _ = strings.Cut(text, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (string|int) \\|").FindAllStringSubmatch(text, -1)
-	if len(rows) != 9 {
-		t.Errorf("the table of variables has %d rows, want 9", len(rows))
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (string|int|bool) \\|").FindAllStringSubmatch(text, -1)
+	if len(rows) != 17 {
+		t.Errorf("the table of variables has %d rows, want 17", len(rows))
 	}
 	for _, row := range rows {
 		compile(t, approve("r", row[2]+"("+row[1]+") == "+row[1])) // also of that type

@@ -12,6 +12,8 @@ import (
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/ecx"
+	"patchbay.io/pkg/exchange/fabric"
+	"patchbay.io/pkg/exchange/packetfabric"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/view"
@@ -100,20 +102,28 @@ func OpenClients(cfg Config) (*Clients, error) {
 }
 
 func (c *Clients) add(cfg Config, a account.Account) error {
+	of := exchange.Config{Account: a, Budget: c.view, Dial: cfg.Dial, Log: cfg.Log, TracerProvider: cfg.Tracers}
+	var client interface {
+		exchange.Client
+		Close()
+	}
+	var err error
 	switch a.API {
 	case account.ECX:
-		client, err := ecx.New(exchange.Config{
-			Account: a, Budget: c.view, Dial: cfg.Dial, Log: cfg.Log, TracerProvider: cfg.Tracers,
-		})
-		if err != nil {
-			return err
-		}
-		c.byName[a.Name] = client
-		c.closers = append(c.closers, client.Close)
-		return nil
+		client, err = ecx.New(of)
+	case account.Fabric:
+		client, err = fabric.New(of)
+	case account.PacketFabric:
+		client, err = packetfabric.New(of)
 	default:
-		return fmt.Errorf("api %q is not supported by this version, which speaks ecx", a.API)
+		return fmt.Errorf("no such api: %q", a.API)
 	}
+	if err != nil {
+		return err
+	}
+	c.byName[a.Name] = client
+	c.closers = append(c.closers, client.Close)
+	return nil
 }
 
 // Close ends the clients' connections.

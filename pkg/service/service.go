@@ -38,6 +38,9 @@ type Runtime struct {
 	// View answers questions; services decide nothing by it. Nil in unit tests.
 	View *view.View
 	Log  zerolog.Logger
+	// Check puts what a service finds out about others on the health page, under a name:
+	// nil if all is well, else why not. It is optional.
+	Check func(name string, check func() error)
 	// Tracers makes the service's spans; nil means OpenTelemetry's global provider.
 	Tracers trace.TracerProvider
 

@@ -202,6 +202,7 @@ var fabricIntegrated = chart{
 		{at(Failed, ProviderError), at(Provisioning, ProviderProvisioning), "tried again"},
 		{at(Failed, ProviderFailed), at(Deprovisioning, ProviderDeprovisioning), "cleared away"},
 		{at(Failed, ProviderError), at(Deprovisioning, ProviderDeprovisioning), "cleared away"},
+		{at(Failed, ProviderFailed), at(Deprovisioned, ProviderFailed), "cleared away"},
 		{at(Provisioned, Available), at(Deprovisioning, ProviderDeprovisioning), "deleted"},
 		{at(Provisioned, ProviderProvisioned), at(Deprovisioning, ProviderDeprovisioning), "deleted"},
 		{at(Provisioned, ProviderPendingApproval), at(Deprovisioning, ProviderDeprovisioning), "deleted before consent"},

@@ -72,6 +72,36 @@ func endsFrom(steps []status.Step, s status.State, passed []status.State) bool {
 	})
 }
 
+// Every status and providerStatus that a document has stands in a chart of its API.
+func TestChartsHaveWhatIsDocumented(t *testing.T) {
+	providers := map[status.API][]string{
+		status.ECX: {"NOT_AVAILABLE", "AVAILABLE", "PENDING_APPROVAL", "PROVISIONING", "PROVISIONED", "REJECTED",
+			"DEPROVISIONING", "DEPROVISIONED", "FAILED"},
+		status.Fabric: {"AVAILABLE", "DEPROVISIONED", "DEPROVISIONING", "FAILED", "NOT_AVAILABLE", "PENDING_APPROVAL",
+			"PENDING_CONFIGURATION", "PROVISIONED", "PROVISIONING", "REJECTED", "PENDING_BGP", "ERROR", "ORDERING", "DELETING",
+			"PENDING DELETE", "N/A"},
+		status.PacketFabric: {""},
+	}
+	for _, api := range status.APIs() {
+		steps := status.Chart(api, status.UnknownFlow)
+		has := func(fits func(status.State) bool) bool {
+			return slices.ContainsFunc(steps, func(x status.Step) bool { return fits(x.From) || fits(x.To) })
+		}
+		words, states := status.Words(api)
+		for _, w := range slices.Concat(words, states) {
+			if !has(func(s status.State) bool { return s.Status == w.Status }) {
+				t.Errorf("%s: no circuit is ever %s, which %s means", api, w.Status, w.Native)
+			}
+		}
+		for _, word := range providers[api] {
+			want := status.Normalise(api, status.Native{ProviderStatus: word}).Provider
+			if !want.Known() || !has(func(s status.State) bool { return s.Provider == want }) {
+				t.Errorf("%s: no circuit ever has providerStatus %q, %s to us", api, word, want)
+			}
+		}
+	}
+}
+
 func TestUnknownFlowHasTheStepsOfAll(t *testing.T) {
 	for _, api := range status.APIs() {
 		all := status.Chart(api, status.UnknownFlow)
@@ -138,7 +168,8 @@ after any other.
 
 If steps were missed between two looks at a circuit and there is only one way, they
 are announced as *inferred*; if there are several, one event says *skipped*. Nothing
-that goes backward (a deletion refused, a creation tried again) is ever inferred.
+that goes backward (a deletion refused, a creation tried again) is ever inferred, unless
+the exchange itself tells of it.
 `
 
 // page returns the document about one API.
@@ -161,7 +192,10 @@ func page(api status.API) []byte {
 			"DEPROVISIONING, else NOT_AVAILABLE.\n")
 	}
 	if api == status.Fabric {
-		b.WriteString("\nNOT_PROVISIONED is FAILED if `state` or `change.status` says FAILED.\n")
+		b.WriteString("\nNOT_PROVISIONED is FAILED if `state` or `change.status` says FAILED.\n\n" +
+			"Fabric's own events name the `state` that a circuit had between two looks. These words\n" +
+			"make a missed step certain; any other leaves it open:\n\n")
+		table(&b, "state", status.StateWords())
 	}
 
 	for _, flow := range status.Flows() {

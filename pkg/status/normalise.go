@@ -24,7 +24,7 @@ func APIs() []API { return []API{ECX, Fabric, PacketFabric} }
 //	Status          status          operation.equinixStatus   status of the request
 //	ProviderStatus  providerStatus  operation.providerStatus  –
 //	State           –               state                     state of the circuit
-//	Change          –               change.status             –
+//	Change          –               change.status             last word of a workflow that failed
 type Native struct {
 	Status         string
 	ProviderStatus string

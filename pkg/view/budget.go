@@ -15,7 +15,10 @@ import (
 // longestWait is how long a call waits for its turn before it is told to come again.
 const longestWait = 30 * time.Second
 
-var _ exchange.Budget = (*View)(nil)
+var (
+	_ exchange.Budget = (*View)(nil)
+	_ exchange.Cooler = (*View)(nil)
+)
 
 // gate is one rate limit. Watching goes through two: its own and everybody's.
 type gate struct {

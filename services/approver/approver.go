@@ -13,6 +13,17 @@
 // pending any more. A request that ends without us, in the exchange's portal or by the
 // buyer, becomes "expired" by "elsewhere": nobody here decided it.
 //
+// One approver serves ECX, Fabric and PacketFabric: what is asked for and what was decided
+// are the same facts for all, and what differs is what can be asked for and refused. ECX
+// and Fabric ask about creations, changes and deletions; Fabric has no way to reject a
+// deletion, so a person who does is refused, and a rule that would asks a person.
+// PacketFabric asks about creations only.
+//
+// Of several seller accounts of ours that are shown a circuit one decides: the one that
+// the journal names as the circuit's seller. That is the first account in the file that
+// sells the circuit's profile, whichever account or API showed it first; where the profile
+// tells nothing, the first account that was shown it as a seller. The others are not asked.
+//
 // What was concluded and not seen is never acted upon, nor is anything that no seller
 // account of ours is a party to.
 package approver
@@ -150,7 +161,7 @@ func (a *Approver) advance(ctx context.Context, nudge journal.Record, id string)
 }
 
 func (a *Approver) verdict(s state) policy.Decision {
-	return a.policies[s.account].Decide(requestOf(s))
+	return possible(a.policies[s.account].Decide(requestOf(s)), s)
 }
 
 // cause is the id of what made us act; a timer has none and stands for the fact that

@@ -26,8 +26,8 @@ type state struct {
 	sight approval.Sight
 	// inferred: the connection's last status was concluded, not seen.
 	inferred bool
-	// account of ours that sells it; empty if none does.
-	account string
+	// account of ours that sells it, and its API; empty if none does.
+	account, api string
 	// approval is nil if none was ever asked for.
 	approval *patchbayv1.Approval
 	// renewed: what waits now was asked for after the approval was, so it is another
@@ -35,6 +35,8 @@ type state struct {
 	renewed bool
 	// stuck: what was approved could not be landed, and waits for a person.
 	stuck bool
+	// final: the account's exchange has no way to reject what is asked for.
+	final bool
 }
 
 // moment is when somebody decides: now by the stamp of the nudge, which deadlines are
@@ -77,9 +79,9 @@ func next(s state, verdict policy.Decision, m moment) *patchbayv1.Approval {
 	case a.GetWait() == nil:
 		return byPolicy(s, verdict, m)
 	case due(a.GetDeadline(), m.now):
-		return expired(a, m)
+		return expired(s, m)
 	case due(a.GetRemindAt(), m.now):
-		return reminded(a, verdict.Remind, m)
+		return reminded(s, verdict.Remind, m)
 	}
 	return nil
 }
@@ -106,7 +108,7 @@ func requested(s state, verdict policy.Decision, m moment) *patchbayv1.Approval 
 	if verdict.Remind > 0 {
 		a.RemindAt = timestamppb.New(m.at.Add(verdict.Remind))
 	}
-	a.Wait = waiting(a)
+	a.Wait = waiting(a, s.final)
 	return a
 }
 
@@ -135,7 +137,8 @@ func decided(a *patchbayv1.Approval, fact string, b by, m moment) *patchbayv1.Ap
 }
 
 // expired ends the time people had. An approval that waits on has no deadline any more.
-func expired(a *patchbayv1.Approval, m moment) *patchbayv1.Approval {
+func expired(s state, m moment) *patchbayv1.Approval {
+	a := s.approval
 	e := following(a, approval.Expired, m)
 	e.Reason = "nobody decided until " + a.GetDeadline().AsTime().Format(time.RFC3339)
 	e.Wait = nil
@@ -143,20 +146,20 @@ func expired(a *patchbayv1.Approval, m moment) *patchbayv1.Approval {
 		return e
 	}
 	e.Deadline = nil
-	e.Wait = waiting(e)
+	e.Wait = waiting(e, s.final)
 	return e
 }
 
 // reminded counts a reminder and sets the next one. Reminders missed while nobody ran
 // are one.
-func reminded(a *patchbayv1.Approval, every time.Duration, m moment) *patchbayv1.Approval {
-	r := following(a, approval.Reminded, m)
+func reminded(s state, every time.Duration, m moment) *patchbayv1.Approval {
+	r := following(s.approval, approval.Reminded, m)
 	r.Reminders++
 	r.RemindAt = nil
 	if every > 0 {
 		r.RemindAt = timestamppb.New(m.at.Add(every))
 	}
-	r.Wait = waiting(r)
+	r.Wait = waiting(r, s.final)
 	return r
 }
 
@@ -190,11 +193,15 @@ func following(a *patchbayv1.Approval, fact string, m moment) *patchbayv1.Approv
 	return next
 }
 
-// waiting says for what a waits, on whom, and what that person can do.
-func waiting(a *patchbayv1.Approval) *patchbayv1.Wait {
+// waiting says for what a waits, on whom, and what that person can do; final says that it
+// cannot be rejected.
+func waiting(a *patchbayv1.Approval, final bool) *patchbayv1.Wait {
 	w := &patchbayv1.Wait{
 		What: "approval", On: "operator", Since: a.GetRequestedAt(), Until: a.GetDeadline(),
 		Advice: fmt.Sprintf("patchbay approve %s, or patchbay reject %s --reason TEXT", a.GetConnectionId(), a.GetConnectionId()),
+	}
+	if final {
+		w.Advice = fmt.Sprintf("patchbay approve %s; the exchange has no way to reject a %s", a.GetConnectionId(), a.GetKind())
 	}
 	if r := a.GetRemindAt(); r != nil && (w.Until == nil || r.AsTime().Before(w.Until.AsTime())) {
 		w.Until = r
@@ -244,10 +251,31 @@ func judge(s state, d decision, m moment) (*patchbayv1.Approval, *patchbayv1.Ref
 		if d.seen != nil {
 			refusal.Differences = approval.Differences(d.GetKind(), d.seen, a.GetConnection())
 		}
+	case d.fact == approval.Rejected && s.final:
+		refusal.Message = fmt.Sprintf("not allowed: the exchange has no way to reject a %s; approve it, or let it wait", a.GetKind())
 	default:
 		return decided(a, d.fact, by{d.GetBy(), d.GetReason()}, m), nil
 	}
 	return nil, refusal
+}
+
+// possible is what a rule says, as far as the exchange lets us: where there is no way to
+// reject, a person is asked who may settle it with the buyer, and time decides nothing.
+func possible(d policy.Decision, s state) policy.Decision {
+	if !s.final {
+		return d
+	}
+	if d.Then == account.Reject {
+		why := fmt.Sprintf("the rule says reject, and the exchange has no way to reject a %s", s.sight.Kind)
+		if d.Reason != "" {
+			why += ": " + d.Reason
+		}
+		return policy.Decision{Rule: d.Rule, Then: account.Ask, Reason: why, OnExpiry: account.Wait}
+	}
+	if d.OnExpiry == account.Reject {
+		d.OnExpiry = account.Wait
+	}
+	return d
 }
 
 func refusalOf(s state, d decision, why string, m moment) *patchbayv1.Refusal {
@@ -268,6 +296,8 @@ func requestOf(s state) policy.Request {
 	return policy.Request{
 		Kind: s.sight.Kind, Buyer: c.GetBuyerOrganization(), Name: c.GetName(), BandwidthMbps: int(bandwidth),
 		Metro: z.GetMetro(), Region: z.GetRegion(), Profile: z.GetProfileId(), ProfileName: z.GetProfileName(),
-		Account: s.account,
+		Account: s.account, API: s.api, Exchange: c.GetExchange(), BuyerMetro: c.GetASide().GetMetro(),
+		Peering: z.GetPeering(), Redundancy: c.GetRedundancy(), Token: c.GetFlow() == "token",
+		PurchaseOrder: c.GetPurchaseOrder(),
 	}
 }

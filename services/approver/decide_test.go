@@ -88,7 +88,7 @@ func TestNext(t *testing.T) {
 			approval.Approved, "expiry", ""},
 		{"expired, reject", standing("PENDING_APPROVAL", asked(as(approval.Expired, ""), onExpiry(account.Reject))), people, time.Hour,
 			approval.Rejected, "expiry", ""},
-		{"expired, wait", standing("PENDING_APPROVAL", expired(asked(), moment{noon.Add(time.Hour), noon.Add(time.Hour)})), policy.Decision{Then: account.Ask},
+		{"expired, wait", standing("PENDING_APPROVAL", expired(standing("PENDING_APPROVAL", asked()), moment{noon.Add(time.Hour), noon.Add(time.Hour)})), policy.Decision{Then: account.Ask},
 			10 * time.Minute, "", "", "it waits on, without a deadline"},
 		{"gone while open", elsewhere, people, 0, approval.Expired, "elsewhere", "somebody used the portal"},
 		{"gone, inferred", inferred, people, 0, "", "", "nothing is decided upon a conclusion"},
@@ -116,7 +116,7 @@ func TestReminderCounts(t *testing.T) {
 	a := asked()
 	for n := int32(1); n <= 3; n++ {
 		at := noon.Add(time.Duration(n) * time.Hour)
-		a = reminded(a, 30*time.Minute, moment{at, at})
+		a = reminded(standing("PENDING_APPROVAL", a), 30*time.Minute, moment{at, at})
 		if a.GetReminders() != n || !a.GetRemindAt().AsTime().Equal(at.Add(30*time.Minute)) {
 			t.Fatalf("reminder %d: count %d next %v, want next half an hour later", n, a.GetReminders(), a.GetRemindAt().AsTime())
 		}
@@ -146,7 +146,7 @@ func TestJudge(t *testing.T) {
 		{"stuck, approve", stuck, good, "not pending", "it is approved already"},
 		{"good", standing("PENDING_APPROVAL", asked()), good, "", ""},
 		{"reminded", standing("PENDING_APPROVAL", asked(func(a *patchbayv1.Approval) { a.Fact = approval.Reminded })), good, "", ""},
-		{"expired and waiting", standing("PENDING_APPROVAL", expired(asked(), moment{noon, noon})), good, "", "late is better than never"},
+		{"expired and waiting", standing("PENDING_APPROVAL", expired(standing("PENDING_APPROVAL", asked()), moment{noon, noon})), good, "", "late is better than never"},
 		{"unknown", state{}, good, "not allowed", "nobody has seen it"},
 		{"not ours", stranger, good, "not allowed", ""},
 		{"never asked", standing("PROVISIONED", nil), good, "not pending", ""},
@@ -166,6 +166,36 @@ func TestJudge(t *testing.T) {
 				t.Errorf("differences = %v, want the bandwidth", refusal.GetDifferences())
 			}
 		})
+	}
+}
+
+// An exchange without a way to reject: neither a rule nor a person nor time can.
+func TestNoWayToReject(t *testing.T) {
+	s := standing("PENDING_DELETE", nil)
+	s.final = true
+	deny := policy.Decision{Rule: "deny", Then: account.Reject, Reason: "no"}
+	asks := possible(deny, s)
+	if asks.Then != account.Ask || asks.OnExpiry != account.Wait || !strings.Contains(asks.Reason, "no way to reject") {
+		t.Errorf("a rule that rejects = %+v, want a person to be asked, and why", asks)
+	}
+	if got := possible(askHour(account.Reject), s); got.OnExpiry != account.Wait || got.Deadline != time.Hour {
+		t.Errorf("at the deadline = %+v, want it to wait on", got)
+	}
+	if got := possible(deny, standing("PENDING_DELETE", nil)); got != deny {
+		t.Errorf("elsewhere = %+v, want the rule to reject", got)
+	}
+	s.approval = requested(s, asks, moment{noon, noon})
+	if advice := s.approval.GetWait().GetAdvice(); strings.Contains(advice, "patchbay reject") || !strings.Contains(advice, "patchbay approve") {
+		t.Errorf("advice = %q, want only what can be done", advice)
+	}
+	d := decision{Decision: &patchbayv1.Decision{ConnectionId: "c-1", Kind: "delete", Digest: s.approval.GetDigest(), By: "ann"}}
+	d.fact = approval.Rejected
+	if fact, refusal := judge(s, d, moment{noon, noon}); fact != nil || !strings.Contains(refusal.GetMessage(), "no way to reject a delete") {
+		t.Errorf("rejected by a person = %v, %q; want a refusal that says so", fact, refusal.GetMessage())
+	}
+	d.fact = approval.Approved
+	if fact, refusal := judge(s, d, moment{noon, noon}); fact.GetFact() != approval.Approved {
+		t.Errorf("approved by a person = %v, %v; want it approved", fact, refusal)
 	}
 }
 
@@ -230,7 +260,7 @@ func TestWaitNamesTheFirstTime(t *testing.T) {
 	}
 	late := proto.CloneOf(a)
 	late.RemindAt = timestamppb.New(noon.Add(2 * time.Hour))
-	if got := waiting(late).GetUntil().AsTime(); !got.Equal(noon.Add(time.Hour)) {
+	if got := waiting(late, false).GetUntil().AsTime(); !got.Equal(noon.Add(time.Hour)) {
 		t.Errorf("until %v, want the deadline", got)
 	}
 }

@@ -67,6 +67,10 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 	if e.account, err = a.seller(ctx, e.sight.Connection, nudge); err != nil || e.account == "" {
 		return e, err
 	}
+	if acc, ok := a.rt.Accounts.ByName(e.account); ok {
+		e.api = string(acc.API)
+		e.final = !approval.Rejectable(status.API(acc.API), e.sight.Kind)
+	}
 	if e.last = last; last.None() {
 		return e, nil
 	}

@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,10 +20,12 @@ import (
 // A request is what a circuit wants of the place where it lands.
 type request struct {
 	metro string
-	// encapsulation is dot1q or qinq; empty if any will do.
+	// encapsulation is dot1q, qinq or untagged; empty if any will do.
 	encapsulation string
-	// inner tag that the buyer asks for, nil if none.
+	// inner tag that the buyer asks for, nil if none; gives says that the seller has to
+	// give one on a QinQ port then.
 	inner *int32
+	gives bool
 	// secondary of a pair, whose primary landed on one of the ports in avoid.
 	secondary bool
 	avoid     []string
@@ -40,6 +43,28 @@ func requestOf(c *patchbayv1.Connection) request {
 		r.inner = t.CTag
 	}
 	return r
+}
+
+// giveInner lets the seller give the inner tag of a request whose buyer is on one tag, as
+// Fabric wants it on a QinQ port: there the buyer cannot name one to a profile. It is the
+// buyer's own VLAN where that is shown, as in Equinix' sample of an acceptance, and else
+// the same number as the outer one, which is ours alone.
+func (r request) giveInner(a *patchbayv1.Side) request {
+	if r.inner == nil && (a.GetEncapsulation() == string(account.Dot1q) || a.GetTag().GetVlan() != 0) {
+		r.gives = true
+		if t := a.GetTag(); t != nil {
+			r.inner = t.Vlan
+		}
+	}
+	return r
+}
+
+// innerOn is the inner tag on a spot.
+func (r request) innerOn(s spot) *int32 {
+	if r.inner == nil && r.gives {
+		return proto.Int32(s.outer)
+	}
+	return r.inner
 }
 
 // A place is a port on which a rule lets circuits land.
@@ -105,12 +130,18 @@ func rank(avoid []string, port string) int {
 
 func usable(ports []exchange.Port, id string, rule account.Landing) bool {
 	return slices.ContainsFunc(ports, func(p exchange.Port) bool {
-		return p.ID == id && (p.Metro == "" || p.Metro == rule.Place()) &&
-			(p.Encapsulation == "" || p.Encapsulation == string(rule.Encapsulation))
+		return p.ID == id && (p.Metro == "" || p.Metro == rule.Place()) && carries(p, rule)
 	})
 }
 
-// spot is one outer tag on one port.
+// carries reports whether a port takes circuits of a rule's encapsulation. At PacketFabric,
+// whose landings have a market, a port with tags takes one circuit without.
+func carries(p exchange.Port, rule account.Landing) bool {
+	beside := rule.Market != "" && rule.Encapsulation == account.Untagged && p.Encapsulation == string(account.Dot1q)
+	return p.Encapsulation == "" || p.Encapsulation == string(rule.Encapsulation) || beside
+}
+
+// spot is one outer tag on one port; 0 is none.
 type spot struct {
 	place
 	outer int32
@@ -121,6 +152,9 @@ func (s spot) String() string { return fmt.Sprintf("%s/%d", s.port, s.outer) }
 // pick returns the first spot that is not taken.
 func pick(where []place, taken func(port string, outer int32) bool) (spot, bool) {
 	for _, p := range where {
+		if p.rule.Encapsulation == account.Untagged && !taken(p.port, 0) {
+			return spot{p, 0}, true
+		}
 		for tag := range p.rule.Tags.All() {
 			if !taken(p.port, int32(tag)) {
 				return spot{p, int32(tag)}, true
@@ -130,13 +164,17 @@ func pick(where []place, taken func(port string, outer int32) bool) (spot, bool)
 	return spot{}, false
 }
 
-// reserve is l on a spot. The inner tag is the buyer's, where he asked for one.
+// reserve is l on a spot, with an inner tag where one is wanted.
 func reserve(l *patchbayv1.Landing, s spot, inner *int32, at time.Time) *patchbayv1.Landing {
 	n := following(l, reserved, at)
 	n.PortId, n.Metro, n.Encapsulation = s.port, s.rule.Place(), string(s.rule.Encapsulation)
-	n.Tag = &patchbayv1.Tag{Vlan: proto.Int32(s.outer)}
-	if s.rule.Encapsulation == account.QinQ {
+	switch s.rule.Encapsulation {
+	case account.QinQ:
 		n.Tag = &patchbayv1.Tag{STag: proto.Int32(s.outer), CTag: inner}
+	case account.Untagged:
+		n.Tag = &patchbayv1.Tag{Untagged: true}
+	default:
+		n.Tag = &patchbayv1.Tag{Vlan: proto.Int32(s.outer)}
 	}
 	n.HoldId = event.HoldID(hold.Tag, hold.TagKey(l.GetExchange(), s.port, s.outer))
 	n.Wait = &patchbayv1.Wait{What: "the hold on " + s.String(), On: name, Since: timestamppb.New(at)}
@@ -170,7 +208,7 @@ func nowhere(l *patchbayv1.Landing, reason, message string, at time.Time) *patch
 func full(where []place, r request) string {
 	var tags []string
 	for _, p := range where {
-		tags = append(tags, p.port+" "+p.rule.Tags.String())
+		tags = append(tags, strings.TrimSpace(p.port+" "+cmp.Or(p.rule.Tags.String(), string(p.rule.Encapsulation))))
 	}
 	return fmt.Sprintf("no tag left of the landing rules for metro %s with encapsulation %s: %s",
 		r.metro, orAny(r.encapsulation), strings.Join(tags, "; "))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -40,11 +42,15 @@ func (p *Provisioner) choose(ctx context.Context, e *entry) (bool, error) {
 		l.Taken = e.landing.GetTaken()
 	}
 	l.PortId, l.Tag, l.HoldId = "", nil, ""
-	return p.reserve(ctx, e, l, requestOf(c))
+	return p.reserve(ctx, e, l, c)
 }
 
 // reserve writes down the first spot that is not known to be taken, or that there is none.
-func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landing, r request) (bool, error) {
+func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landing, c *patchbayv1.Connection) (bool, error) {
+	r, err := p.request(ctx, e, c)
+	if err != nil {
+		return false, err
+	}
 	ports, err := p.ports(ctx, e)
 	if err != nil {
 		return false, err
@@ -55,19 +61,45 @@ func (p *Provisioner) reserve(ctx context.Context, e *entry, l *patchbayv1.Landi
 	if len(where) == 0 {
 		return false, p.fail(ctx, e, nowhere(l, "invalid", why, p.rt.Journal.Now()))
 	}
-	s, ok, err := p.pick(ctx, l, where)
+	s, ok, err := p.pick(ctx, e, l, where)
 	if err != nil {
 		return false, err
 	}
 	if !ok {
 		return false, p.fail(ctx, e, nowhere(l, "held", full(where, r), p.rt.Journal.Now()))
 	}
-	if err := p.append(ctx, e, reserve(l, s, r.inner, p.rt.Journal.Now())); err != nil {
+	if err := p.append(ctx, e, reserve(l, s, r.innerOn(s), p.rt.Journal.Now())); err != nil {
 		p.tags.forget(hold.TagKey(l.GetExchange(), s.port, s.outer))
 		return false, err
 	}
 	p.tags.pair(group, s.port)
 	return true, nil
+}
+
+// request is what c wants of its place. Where the exchange does not show it on the request,
+// it may on the profile that was asked for.
+func (p *Provisioner) request(ctx context.Context, e *entry, c *patchbayv1.Connection) (request, error) {
+	r := requestOf(c)
+	if e.account.API == account.Fabric {
+		r = r.giveInner(c.GetASide())
+	}
+	knows, ok := e.client.(exchange.LandsOn)
+	if !ok || r.encapsulation != "" || c.GetZSide().GetProfileId() == "" {
+		return r, nil
+	}
+	ctx, cancel := p.callContext(ctx, e)
+	defer cancel()
+	encapsulation, err := knows.LandsOn(ctx, c.GetZSide().GetProfileId())
+	switch {
+	case errors.As(err, new(exchange.Throttled)):
+		return r, p.pause(e, err)
+	case err != nil:
+		p.rt.Log.Warn().Err(err).Str("account", e.account.Name).Str("profile", c.GetZSide().GetProfileId()).
+			Msg("on what ports requests land is not known")
+	case slices.Contains([]account.Encapsulation{account.Dot1q, account.QinQ, account.Untagged}, account.Encapsulation(encapsulation)):
+		r.encapsulation = encapsulation
+	}
+	return r, nil
 }
 
 func (p *Provisioner) ports(ctx context.Context, e *entry) ([]exchange.Port, error) {
@@ -78,17 +110,65 @@ func (p *Provisioner) ports(ctx context.Context, e *entry) ([]exchange.Port, err
 }
 
 // pick reads the holds once more before it says that nothing is free: tags that other
-// processes gave back are not known here.
-func (p *Provisioner) pick(ctx context.Context, l *patchbayv1.Landing, where []place) (spot, bool, error) {
+// processes gave back are not known here. Where the exchange says which tags of a port are
+// in use, none of those is picked: circuits that nobody here has seen may have them.
+func (p *Provisioner) pick(ctx context.Context, e *entry, l *patchbayv1.Landing, where []place) (spot, bool, error) {
+	tried := l.GetTaken()
+	asked := map[string]bool{} // ports whose tags the exchange has told
 	for _, again := range []bool{false, true} {
 		if err := p.tags.load(ctx, again); err != nil {
 			return spot{}, false, fmt.Errorf("read holds: %w", err)
 		}
-		if s, ok := p.tags.pick(l.GetExchange(), where, l.GetTaken()); ok {
-			return s, true, nil
+		for {
+			s, ok := p.tags.pick(l.GetExchange(), where, tried)
+			if !ok {
+				break
+			}
+			if asked[s.port] {
+				return s, true, nil
+			}
+			asked[s.port] = true
+			used, err := p.inUse(ctx, e, s.port)
+			if err == nil && !slices.Contains(used, s.String()) {
+				return s, true, nil
+			}
+			p.tags.forget(hold.TagKey(l.GetExchange(), s.port, s.outer))
+			if err != nil {
+				return spot{}, false, err
+			}
+			tried = slices.Concat(tried, used)
 		}
 	}
 	return spot{}, false, nil
+}
+
+// inUse are the spots of a port that the exchange says are in use, as it said lately. An
+// exchange that does not say, or cannot now, refuses what is taken when it is asked for.
+func (p *Provisioner) inUse(ctx context.Context, e *entry, port string) ([]string, error) {
+	teller, ok := e.client.(exchange.TagsInUse)
+	if !ok {
+		return nil, nil
+	}
+	if used, known := p.tags.usedOn(e.account.Name, port); known {
+		return used, nil
+	}
+	ctx, cancel := p.callContext(ctx, e)
+	defer cancel()
+	tags, err := teller.InUse(ctx, port)
+	switch {
+	case errors.As(err, new(exchange.Throttled)):
+		return nil, p.pause(e, err)
+	case err != nil:
+		p.rt.Log.Warn().Err(err).Str("account", e.account.Name).Str("port", port).Msg("tags in use are not known")
+		return nil, nil
+	}
+	var used []string
+	for _, t := range tags {
+		outer, _ := hold.OuterInner(t)
+		used = append(used, spot{place{port: port}, outer}.String())
+	}
+	p.tags.use(e.account.Name, port, used)
+	return used, nil
 }
 
 // fail writes down a failure, unless it was said before, and arms the next try.
@@ -115,7 +195,7 @@ func (p *Provisioner) take(ctx context.Context, e *entry) (bool, error) {
 	err := p.ledger.Take(ctx, wantOf(e.landing), e.marks())
 	var held hold.HeldError
 	if errors.As(err, &held) {
-		return p.reserve(ctx, e, tried(e.landing), requestOf(e.sight.Connection))
+		return p.reserve(ctx, e, tried(e.landing), e.sight.Connection)
 	}
 	if err != nil {
 		return false, err
@@ -180,15 +260,23 @@ func (p *Provisioner) answered(ctx context.Context, e *entry, out exchange.Outco
 	switch {
 	case s.at != pending && s.at != unclear:
 		return p.settle(ctx, e, e.landing, s)
-	case s.at == pending && out.Class == exchange.Taken && e.landing.GetKind() == exchange.Create:
+	case s.at == pending && elsewhere(e.landing, out):
+		p.tags.unknow(e.account.Name, e.landing.GetPortId())
 		if err := p.ledger.Free(ctx, wantOf(e.landing), e.marks()); err != nil {
 			return false, err
 		}
-		return p.reserve(ctx, e, tried(e.landing), requestOf(e.sight.Connection))
+		return p.reserve(ctx, e, tried(e.landing), e.sight.Connection)
 	case s.at == pending && (out.Class == exchange.Refused || out.Class == exchange.Taken):
 		return false, p.fail(ctx, e, refused(e.landing, out, p.rt.Journal.Now()))
 	}
 	return false, nil // its timer is armed
+}
+
+// elsewhere reports whether a request that was refused may land on another spot: the tag is
+// somebody else's, or the request does not allow a landing without a tag.
+func elsewhere(l *patchbayv1.Landing, out exchange.Outcome) bool {
+	return l.GetKind() == exchange.Create &&
+		(out.Class == exchange.Taken || out.Class == exchange.Refused && l.GetTag().GetUntagged())
 }
 
 // conclude looks at what became of a landing without us.
@@ -220,8 +308,8 @@ func (p *Provisioner) landed(ctx context.Context, e *entry, l *patchbayv1.Landin
 	if l.GetKind() != exchange.Create {
 		return true, p.append(ctx, e, l)
 	}
-	there, elsewhere := actual(l, c)
-	if !elsewhere {
+	there, moved := actual(l, c)
+	if !moved {
 		return true, p.append(ctx, e, l)
 	}
 	err := p.ledger.Take(ctx, wantOf(there), e.marks())

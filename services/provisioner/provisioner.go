@@ -8,6 +8,12 @@
 // time. If somebody else has the tag, the next is chosen. A tag stays held until the
 // connection has ended.
 //
+// The rules of the account say where: by metro at ECX and Fabric, by market at PacketFabric;
+// on a port with one tag, with two (at PacketFabric an ENNI port), or without. What is
+// chosen is the lowest tag of the first rule that fits which is neither held here nor, as
+// far as the exchange says, in use by somebody else. A request that does not allow to be
+// landed without a tag, which only PacketFabric's answer tells, goes to the next place.
+//
 // Before each call the exchange is looked at, and after it again: what moved on is
 // accepted, whatever the call's answer was. Whoever writes down an acceptance has the time
 // that is written with it to make one call; after that anybody may look and try again.

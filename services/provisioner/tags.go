@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/hold"
@@ -21,10 +22,26 @@ type tags struct {
 	loaded bool
 	taken  map[string]bool     // by the key of the tag's hold
 	twins  map[string][]string // ports on which the circuits of a redundancy group land
+	used   map[onPort]inUse    // what the exchange said
+}
+
+// knownFor is how long what an exchange says of a port's tags is believed. It is believed
+// again only then, so that a hundred approvals do not ask a hundred times; a tag that was
+// taken meanwhile is refused, and the exchange asked anew.
+const knownFor = time.Minute
+
+// onPort is a port as an account sees it.
+type onPort struct{ account, port string }
+
+// inUse is which spots of a port were in use at a time.
+type inUse struct {
+	spots []string
+	at    time.Time
 }
 
 func newTags(j *journal.Journal) *tags {
-	return &tags{journal: j, loading: make(chan struct{}, 1), taken: map[string]bool{}, twins: map[string][]string{}}
+	return &tags{journal: j, loading: make(chan struct{}, 1), taken: map[string]bool{}, twins: map[string][]string{},
+		used: map[onPort]inUse{}}
 }
 
 // load reads the holds, if that was not done before or if again is true.
@@ -83,6 +100,28 @@ func (t *tags) forget(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.taken, key)
+}
+
+// use notes which spots of a port are in use.
+func (t *tags) use(account, port string, spots []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.used[onPort{account, port}] = inUse{spots, time.Now()}
+}
+
+// usedOn are the spots of a port in use, if that is known.
+func (t *tags) usedOn(account, port string) (spots []string, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u, ok := t.used[onPort{account, port}]
+	return u.spots, ok && time.Since(u.at) < knownFor
+}
+
+// unknow forgets which spots of a port are in use.
+func (t *tags) unknow(account, port string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.used, onPort{account, port})
 }
 
 // pair notes on which port a circuit of a redundancy group lands.

@@ -179,6 +179,8 @@ func acting(s *state, now time.Time) *step {
 		}
 	}
 	switch {
+	case first != nil && !s.held && len(s.wants(first.GetLeg())) > 0:
+		return &step{do: doHold, legs: []string{first.GetLeg()}}
 	case first != nil:
 		legs := []*patchbayv1.OrderLeg{first}
 		return &step{do: doPlace, legs: []string{first.GetLeg()}, next: s.attempt(legs)}

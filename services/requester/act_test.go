@@ -24,8 +24,8 @@ import (
 // standing has a completed order of a pair, and returns it.
 func standing(w *world) *patchbayv1.Order {
 	w.t.Helper()
-	id := w.submit("create", "1", pair("both", 100))
-	w.ready(w.fact(id, order.Placed))
+	id := w.submit("create", "1", w.pair("both", 100))
+	w.ready(w.until(id, "placed on both legs", bothPlaced))
 	return w.ended(id)
 }
 
@@ -196,6 +196,7 @@ func TestChange(t *testing.T) {
 	for _, tt := range []struct {
 		name, reason string
 		set          string
+		api          string
 		fault        func(string, int) exchangetest.Fault
 		calls        int
 		want         string
@@ -208,11 +209,14 @@ func TestChange(t *testing.T) {
 			fault: on("Alter", exchangetest.Lost()), calls: 2, want: order.Completed},
 		{name: "refused", reason: "the exchange will not", set: `{"name":"other"}`, calls: 1, want: order.Failed,
 			fault: on("Alter", answers(exchange.Outcome{Class: exchange.Refused, Code: "IC-9"}))},
+		{name: "taken", reason: "somebody else has the tag", set: `{"tag":{"vlan":7}}`, api: "packetfabric", calls: 1,
+			want: order.Failed, fault: on("Alter", answers(exchange.Outcome{Class: exchange.Taken, Code: "InvalidVlanParam"}))},
+		{name: "tag", reason: "it shows", set: `{"tag":{"vlan":7}}`, api: "packetfabric", calls: 1, want: order.Completed},
 		{name: "invisible", reason: "of e-mail addresses nothing shows but that they were taken", calls: 2,
-			set: `{"notifications":["b@example.com"]}`, want: order.Completed},
+			api: "fabric", set: `{"notifications":["b@example.com"]}`, want: order.Completed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, &exchangetest.Fake{Fault: tt.fault}, func(w *world) {
+			bubble(t, &exchangetest.Fake{API: tt.api, Fault: tt.fault}, func(w *world) {
 				standing(w)
 				o := w.ended(w.submit("change", "2", `{"target":{"source":"test","id":"1"},"set":`+tt.set+`}`))
 				if o.GetOutcome() != tt.want || w.fake.Calls("Alter") != tt.calls {

@@ -33,12 +33,18 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 		return err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	if done, err := r.lose(ctx, h, nil); done || err != nil {
+		return err
+	}
+	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	checked, err := c.Check(ctx, in)
+	checked, err := c.Check(looking, in)
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", h.s.order.GetId()).Msg("check failed")
 		return nil
+	}
+	if done, err := r.lose(ctx, h, checked.Violations); done || err != nil {
+		return err
 	}
 	next := h.s.next(order.Accepted, "")
 	next.Checked, next.Flow = true, checked.Flow
@@ -49,6 +55,23 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 		conclude(next)
 	}
 	return r.append(ctx, h, next)
+}
+
+// lose ends an order before it is checked if somebody else has a hold that it needs. Where the
+// exchange has found violations they must be about nothing else. It reports whether it did.
+func (r *Requester) lose(ctx context.Context, h *handling, violations []*patchbayv1.Violation) (bool, error) {
+	fields, err := r.spoken(ctx, h.s.order)
+	switch {
+	case err != nil, len(fields) == 0, violations != nil && !explained(violations, fields):
+		return false, err
+	}
+	all, _ := names(inState(h.s.order, order.Open))
+	next, err := r.hold(ctx, h, all, nil) // the holder may have ended
+	h.held = false
+	if err != nil || next == nil {
+		return false, err
+	}
+	return true, r.append(ctx, h, next)
 }
 
 // question is a request of the verb "check": an intent of a kind as upstream would send it.
@@ -86,6 +109,14 @@ func (r *Requester) Check(ctx context.Context, request []byte) ([]byte, error) {
 		all, out.Notes = merge(violations, checked.Violations), checked.Notes
 		if err == nil && o.GetAccount() != "" && !o.GetChecked() {
 			out.Notes = append(out.Notes, "the exchange did not answer in time; what only it knows was not checked")
+		}
+		if err == nil && o.GetAccount() != "" {
+			o.Create, _ = a.redacted.(*patchbayv1.CreateIntent)
+			var fields []string
+			fields, err = r.spoken(ctx, o)
+			for _, f := range fields {
+				out.Notes = append(out.Notes, "another order has the "+f+" now; while it does, this one would fail")
+			}
 		}
 	} else {
 		all, err = r.examine(ctx, o, a)

@@ -55,28 +55,36 @@ func TestCrashes(t *testing.T) {
 	}{
 		{"answered", 1, nil},
 		{"lost answer", 4, onPlace(exchangetest.LostAnswer())},
+		{"lost request", 9, onPlace(exchangetest.Lost())},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if testing.Short() {
-				tt.stride = 8
-			}
-			for at := 1; ; at += tt.stride {
-				c := &crasher{at: at}
-				ok := t.Run(fmt.Sprint(at), func(t *testing.T) { crash(t, c, tt.fault) })
-				t.Logf("crashed at %q", c.crashed())
-				if !ok || c.crashed() == "" {
-					return
+		for _, kind := range kinds {
+			t.Run(kind+" "+tt.name, func(t *testing.T) {
+				stride := tt.stride
+				if kind != "ecx" {
+					stride = 2*stride + 4 // one exchange is gone through in full
 				}
-			}
-		})
+				if testing.Short() {
+					stride = 8
+				}
+				for at := 1; ; at += stride {
+					c := &crasher{at: at}
+					fake := &exchangetest.Fake{API: kind, Fault: tt.fault}
+					ok := t.Run(fmt.Sprint(at), func(t *testing.T) { crash(t, c, fake) })
+					t.Logf("crashed at %q", c.crashed())
+					if !ok || c.crashed() == "" {
+						return
+					}
+				}
+			})
+		}
 	}
 }
 
-func crash(t *testing.T, c *crasher, fault func(string, int) exchangetest.Fault) {
-	bubble(t, &exchangetest.Fake{Fault: fault}, func(w *world) {
+func crash(t *testing.T, c *crasher, fake *exchangetest.Fake) {
+	bubble(t, fake, func(w *world) {
 		w.stop()
 		w.run(c.probe)
-		create := w.submit("create", "1", pair("both", 100))
+		create := w.submit("create", "1", w.pair("both", 100))
 		// A day is more than a life without crashes takes.
 		w.alive(c, func() bool { return w.reached(create, bothPlaced) })
 		o := w.until(create, "placed on both legs", bothPlaced)

@@ -70,29 +70,45 @@ func TestCreate(t *testing.T) {
 				return exchangetest.Fault{}
 			}, calls: 1, after: 4 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, &exchangetest.Fake{Fault: tt.fault, Single: tt.single}, func(w *world) {
-				began := time.Now()
-				id := w.submit("create", "1", pair("both", 100))
-				o := w.until(id, "placed on both legs", bothPlaced)
-				if took := time.Since(began); took < tt.after {
-					t.Errorf("placed after %v, want not before %v: %s", took, tt.after, tt.reason)
-				}
-				if len(w.fake.Circuits()) != 2 || w.fake.Calls("Place") != tt.calls {
-					t.Errorf("%d circuits by %d calls, want 2 by %d: %s",
-						len(w.fake.Circuits()), w.fake.Calls("Place"), tt.calls, tt.reason)
-				}
-				w.ready(o)
-				if o := w.ended(id); o.GetOutcome() != order.Completed {
-					t.Errorf("outcome %q (%v), want completed: %s", o.GetOutcome(), o.GetFailure(), tt.reason)
-				}
-				w.submit("create", "1", " "+pair("both", 100))
-				time.Sleep(time.Hour)
-				if len(w.fake.Circuits()) != 2 {
-					t.Errorf("%d circuits after the intent came again, want 2", len(w.fake.Circuits()))
-				}
+		for _, kind := range kinds {
+			calls := tt.calls
+			if kind != "ecx" && !tt.single {
+				calls++ // the second leg has a call of its own
+			}
+			t.Run(kind+" "+tt.name, func(t *testing.T) {
+				bubble(t, &exchangetest.Fake{API: kind, Fault: tt.fault, Single: tt.single}, func(w *world) {
+					began := time.Now()
+					id := w.submit("create", "1", w.pair("both", 100))
+					o := w.until(id, "placed on both legs", bothPlaced)
+					if took := time.Since(began); took < tt.after {
+						t.Errorf("placed after %v, want not before %v: %s", took, tt.after, tt.reason)
+					}
+					if len(w.fake.Circuits()) != 2 || w.fake.Calls("Place") != calls {
+						t.Errorf("%d circuits by %d calls, want 2 by %d: %s",
+							len(w.fake.Circuits()), w.fake.Calls("Place"), calls, tt.reason)
+					}
+					w.grouped()
+					w.ready(o)
+					if o := w.ended(id); o.GetOutcome() != order.Completed {
+						t.Errorf("outcome %q (%v), want completed: %s", o.GetOutcome(), o.GetFailure(), tt.reason)
+					}
+					w.submit("create", "1", " "+w.pair("both", 100))
+					time.Sleep(time.Hour)
+					if len(w.fake.Circuits()) != 2 {
+						t.Errorf("%d circuits after the intent came again, want 2", len(w.fake.Circuits()))
+					}
+				})
 			})
-		})
+		}
+	}
+}
+
+// grouped checks that the circuits of a pair are tied where the exchange ties them.
+func (w *world) grouped() {
+	w.t.Helper()
+	all := w.fake.Circuits()
+	if w.fake.API == "fabric" && (all[0].GetRedundancyGroup() == "" || all[0].GetRedundancyGroup() != all[1].GetRedundancyGroup()) {
+		w.t.Errorf("groups %q and %q, want one for both", all[0].GetRedundancyGroup(), all[1].GetRedundancyGroup())
 	}
 }
 

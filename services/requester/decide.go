@@ -39,8 +39,10 @@ const (
 
 // step is the one next thing.
 type step struct {
-	do    do
-	legs  []string
+	do   do
+	legs []string
+	// first are those of the legs that are to be placed as soon as they are held.
+	first []string
 	next  *patchbayv1.Order
 	until time.Time
 }
@@ -239,11 +241,14 @@ func ordering(s *state, now time.Time) *step {
 	if until := s.pause(legs); now.Before(until) {
 		return &step{do: doWait, until: until}
 	}
-	if !s.held {
-		unplaced, _ := names(inState(s.order, order.Open, order.Uncertain))
-		return &step{do: doHold, legs: unplaced}
-	}
 	all, _ := names(legs)
+	switch {
+	case s.queued:
+		return &step{do: doWait, until: now.Add(turnAgain)}
+	case !s.held:
+		unplaced, _ := names(inState(s.order, order.Open, order.Uncertain))
+		return &step{do: doHold, legs: unplaced, first: all}
+	}
 	return &step{do: doPlace, legs: all, next: s.attempt(legs)}
 }
 

@@ -233,13 +233,14 @@ func TestAfterFind(t *testing.T) {
 // what was bought only after a while shorter than Q.
 type sim struct {
 	*rapid.T
-	o      *patchbayv1.Order
-	stamp  time.Time
-	clock  time.Time
-	single bool
-	bought map[string][]bought
-	late   []call
-	seen   map[string]circuit
+	o       *patchbayv1.Order
+	stamp   time.Time
+	clock   time.Time
+	single  bool
+	grouped bool
+	bought  map[string][]bought
+	late    []call
+	seen    map[string]circuit
 }
 
 type bought struct {
@@ -294,11 +295,18 @@ func (m *sim) nudge(now time.Time) {
 }
 
 func (m *sim) place(st step) {
+	primary := legOf(m.o, exchange.Primary)
+	if m.grouped && st.legs[0] == exchange.Secondary && primary.GetState() == order.Placed && m.state().group() == "" {
+		m.Fatalf("the secondary is placed without the group of its primary")
+	}
 	m.append(st.next)
 	c := call{legs: st.legs, number: legOf(st.next, st.legs[0]).GetAttempt().GetNumber(), out: exchange.Outcome{Class: exchange.Unknown}}
 	written := m.clock
 	if rapid.Bool().Draw(m.T, "reached") {
 		c.out = exchange.Outcome{Class: exchange.Done, IDs: map[string]string{}}
+		if m.grouped {
+			c.out.Group = "g"
+		}
 		for _, leg := range st.legs {
 			created := written.Add(time.Duration(rapid.Int64Range(0, int64(within)).Draw(m.T, "created")))
 			b := bought{fmt.Sprintf("%s-%d", leg, len(m.bought[leg])), created,
@@ -339,7 +347,7 @@ func (m *sim) look(s *state, legs []string, now time.Time) {
 		by[leg] = sought{since: noon}
 		for _, b := range m.bought[leg] {
 			if !b.appear.After(m.clock) {
-				found[leg] = append(found[leg], &patchbayv1.Connection{ExchangeId: b.id, CreatedAt: timestamppb.New(b.created)})
+				found[leg] = append(found[leg], &patchbayv1.Connection{ExchangeId: b.id, CreatedAt: timestamppb.New(b.created), RedundancyGroup: m.group()})
 			}
 		}
 	}
@@ -348,16 +356,26 @@ func (m *sim) look(s *state, legs []string, now time.Time) {
 	}
 }
 
+// group is what the exchange shows of a pair.
+func (m *sim) group() string {
+	if m.grouped {
+		return "g"
+	}
+	return ""
+}
+
 // TestNeverTwice lets an order live through random delays, losses and crashes. No leg ever
 // gets a second circuit; every fact is a step of the charts; every order that has not
 // ended waits for something; and once the exchange behaves, nothing stays uncertain.
 func TestNeverTwice(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &sim{T: rt, clock: noon, stamp: noon, bought: map[string][]bought{}, seen: map[string]circuit{},
-			single: rapid.Bool().Draw(rt, "single"),
 			o: &patchbayv1.Order{Id: "o", Kind: exchange.Create, Fact: order.Accepted, Checked: true, Exchange: "equinix",
 				Create: &patchbayv1.CreateIntent{OnLegFailure: rapid.SampledFrom([]string{"keep", "rollback"}).Draw(rt, "policy")},
 				Legs:   []*patchbayv1.OrderLeg{leg("primary", order.Open, nil), leg("secondary", order.Open, nil)}}}
+		// One call for both legs as at ECX, or two, tied by a group as at Fabric, or not.
+		m.single = rapid.Bool().Draw(rt, "single")
+		m.grouped = m.single && rapid.Bool().Draw(rt, "grouped")
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			switch rapid.SampledFrom([]string{"time", "nudge", "nudge", "old nudge", "late", "cancel", "news"}).Draw(rt, "event") {
 			case "time":

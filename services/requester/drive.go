@@ -42,7 +42,7 @@ type handling struct {
 	s   *state
 	rec journal.Record
 	// What was done already; see state.
-	held, looked, asked bool
+	held, looked, asked, queued bool
 }
 
 // fact wraps the data of a fact about an order in its marks.
@@ -66,7 +66,7 @@ func (r *Requester) advance(ctx context.Context, id string, n nudge) error {
 		if err != nil || s == nil {
 			return err
 		}
-		s.held, s.looked, s.asked = h.held, h.looked, h.asked
+		s.held, s.looked, s.asked, s.queued = h.held, h.looked, h.asked, h.queued
 		h.s, h.rec = s, rec
 		more, err := r.do(ctx, h, decide(s, n.now))
 		switch {
@@ -86,16 +86,13 @@ func (r *Requester) do(ctx context.Context, h *handling, st step) (more bool, er
 	case doCheck:
 		return true, r.check(ctx, h)
 	case doHold:
-		next, err := r.hold(ctx, h, st.legs)
-		if err != nil {
-			return false, err
+		next, err := r.hold(ctx, h, st.legs, st.first)
+		if err != nil || next == nil {
+			return true, err
 		}
-		h.held = true
-		if next != nil {
-			return true, r.append(ctx, h, next)
-		}
-		return true, nil
+		return true, r.append(ctx, h, next)
 	case doPlace:
+		h.held = false // the next leg needs a turn of its own
 		return true, r.place(ctx, h, st)
 	case doLook:
 		h.looked = true
@@ -146,6 +143,9 @@ func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (mor
 // close tidies up after an order that has ended: holds, and the intent with its secrets.
 func (r *Requester) close(ctx context.Context, h *handling) error {
 	if err := r.release(ctx, h); err != nil {
+		return err
+	}
+	if err := r.tidyTags(ctx, h); err != nil {
 		return err
 	}
 	if seq := h.s.order.GetIntentSequence(); seq > 0 {

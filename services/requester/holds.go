@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/hold"
@@ -11,47 +13,79 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
-// wants are the holds that a leg of a create needs: the tag on its A-side port, and the
-// tokens it spends. The intent is redacted, so a token is its HMAC.
-func wants(o *patchbayv1.Order, leg string) []hold.Want {
-	side := o.GetCreate().GetPrimary()
-	if leg != "primary" {
-		side = o.GetCreate().GetSecondary()
+// hold takes the holds of legs, of which those of next are about to be placed. If somebody
+// else has one, it returns the fact that says so: `failed`, whereupon what was taken is
+// freed, or, of a request that looks alike, that its turn is yet to come.
+func (r *Requester) hold(ctx context.Context, h *handling, legs, next []string) (*patchbayv1.Order, error) {
+	if err := r.release(ctx, h); err != nil {
+		return nil, err
 	}
-	owner := func(inner int32) *patchbayv1.Owner {
-		return &patchbayv1.Owner{Id: o.GetId(), Noun: string(event.Order), Leg: leg, Inner: inner}
-	}
-	var all []hold.Want
-	if port := side.GetASide().GetPortId(); port != "" {
-		outer, inner := hold.OuterInner(side.GetASide().GetTag())
-		all = append(all, hold.Want{
-			Kind: hold.Tag, Key: hold.TagKey(o.GetExchange(), port, outer), Owner: owner(inner),
-		})
-	}
-	for _, token := range []string{side.GetASide().GetServiceToken(), side.GetZSide().GetServiceToken()} {
-		if token != "" {
-			all = append(all, hold.Want{Kind: hold.Token, Key: token, Owner: owner(0)})
-		}
-	}
-	return all
-}
-
-// hold takes the holds of the legs. If somebody else has one, it returns the `failed`
-// that says so; what was taken is freed when that is written.
-func (r *Requester) hold(ctx context.Context, h *handling, legs []string) (*patchbayv1.Order, error) {
 	for _, leg := range legs {
-		for _, w := range wants(h.s.order, leg) {
+		for _, w := range h.s.wants(leg) {
+			if w.Kind == hold.Lookalike && !slices.Contains(next, leg) {
+				continue
+			}
 			err := r.take(ctx, h, w)
 			var taken hold.HeldError
-			if errors.As(err, &taken) {
+			switch {
+			case errors.As(err, &taken) && w.Kind == hold.Lookalike:
+				h.queued = true
+				return queued(h.s), nil
+			case errors.As(err, &taken):
 				return heldBy(h.s, leg, taken), nil
-			}
-			if err != nil {
+			case err != nil:
 				return nil, err
 			}
 		}
 	}
+	h.held = true
 	return nil, nil
+}
+
+// spoken returns the fields of the order's legs for which somebody else has the hold, as
+// far as can be told without asking for it.
+func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]string, error) {
+	var fields []string
+	for _, l := range o.GetLegs() {
+		for _, w := range hold.OfLeg(o, l.GetLeg()) {
+			if w.Kind == hold.Lookalike {
+				continue // its turn will come
+			}
+			err := r.holds.Peek(ctx, w)
+			var taken hold.HeldError
+			switch {
+			case errors.As(err, &taken):
+				fields = append(fields, w.Field)
+			case err != nil:
+				return nil, err
+			}
+		}
+	}
+	return fields, nil
+}
+
+// explained reports whether all violations are about fields that somebody else holds: the
+// exchange only says in its words that the thing is taken.
+func explained(violations []*patchbayv1.Violation, fields []string) bool {
+	held := func(v *patchbayv1.Violation) bool {
+		return slices.ContainsFunc(fields, func(f string) bool {
+			return f != "" && (v.GetField() == f || strings.HasPrefix(v.GetField(), f+"."))
+		})
+	}
+	return len(violations) > 0 && !slices.ContainsFunc(violations, func(v *patchbayv1.Violation) bool { return !held(v) })
+}
+
+// queued says that an order waits for the end of an attempt whose request would look like
+// its own; nil if its last fact says so already.
+func queued(s *state) *patchbayv1.Order {
+	if waitsForTurn(s.order) {
+		return nil
+	}
+	next := s.next("", "")
+	next.Wait = &patchbayv1.Wait{What: lookalikeTurn, On: "another order of account " + next.GetAccount(),
+		Advice: "the exchange shows of a request neither port nor tag, so those that look alike go out one by one"}
+	sum(next)
+	return next
 }
 
 // take takes one hold. An owner that has ended may not have come to freeing it yet; then
@@ -89,15 +123,19 @@ func heldBy(s *state, leg string, taken hold.HeldError) *patchbayv1.Order {
 	return next
 }
 
-// release frees the holds of legs that have no circuit and will get none. It may be
-// repeated.
+// release frees the holds of legs that have no circuit and will get none, and the turns of
+// those whose request is told from others by its id. It may be repeated.
 func (r *Requester) release(ctx context.Context, h *handling) error {
+	if h.s.order.GetCreate() == nil {
+		return nil
+	}
 	for _, l := range h.s.order.GetLegs() {
-		none := l.GetState() == order.Failed && l.GetExchangeId() == ""
-		if !none && !h.s.circuits[l.GetLeg()].ended() {
-			continue
-		}
-		for _, w := range wants(h.s.order, l.GetLeg()) {
+		over := l.GetState() == order.Failed && l.GetExchangeId() == "" || h.s.circuits[l.GetLeg()].ended()
+		settled := slices.Contains([]string{order.Placed, order.Completed, order.Failed}, l.GetState())
+		for _, w := range append(hold.OfLeg(h.s.order, l.GetLeg()), h.s.changed(l.GetLeg())...) {
+			if !over && !(settled && w.Kind == hold.Lookalike) {
+				continue
+			}
 			if err := r.holds.Free(ctx, w, h.fact(h.s.order)); err != nil {
 				return err
 			}

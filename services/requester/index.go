@@ -10,7 +10,9 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -22,10 +24,14 @@ type index struct {
 	moved   chan struct{} // closed and replaced when reached rises
 	keys    map[string][]string
 	orders  map[string]map[string]bool
+	// owners has the create order of each circuit that an order has named, for ever: a circuit
+	// of an order that has ended is no other order's either.
+	owners map[string]string
 }
 
 func newIndex() *index {
-	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{}}
+	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{},
+		owners: map[string]string{}}
 }
 
 // follow keeps the index until ctx ends. It reads transitions too, only to know how far
@@ -56,6 +62,9 @@ func (x *index) note(o *patchbayv1.Order) {
 		}
 	}
 	delete(x.keys, o.GetId())
+	for _, id := range circuitsOf(o) {
+		x.owners[id] = o.GetId()
+	}
 	if o.GetOutcome() != "" {
 		return
 	}
@@ -68,7 +77,36 @@ func (x *index) note(o *patchbayv1.Order) {
 	}
 }
 
-// concerns are the ids of circuits and orders whose news an order wants.
+// circuitsOf are the ids of the circuits that a create order has named as its own, or as made for
+// it by mistake.
+func circuitsOf(o *patchbayv1.Order) []string {
+	if o.GetKind() != exchange.Create {
+		return nil
+	}
+	var all []string
+	for _, l := range o.GetLegs() {
+		if l.GetConnectionId() != "" {
+			all = append(all, l.GetConnectionId())
+		}
+	}
+	for _, id := range o.GetOrphans() {
+		all = append(all, event.ConnectionID(o.GetExchange(), id))
+	}
+	return all
+}
+
+// owner returns the create order that has named a circuit, empty if none has, as of the
+// journal sequence seq.
+func (x *index) owner(ctx context.Context, connection string, seq uint64) (string, error) {
+	if _, err := x.of(ctx, connection, seq); err != nil {
+		return "", err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.owners[connection], nil
+}
+
+// concerns are the ids of circuits, orders and holds whose news an order wants.
 func concerns(o *patchbayv1.Order) []string {
 	var all []string
 	for _, l := range o.GetLegs() {
@@ -78,6 +116,16 @@ func concerns(o *patchbayv1.Order) []string {
 	}
 	if o.GetKind() != exchange.Create && o.GetTargetOrderId() != "" {
 		all = append(all, o.GetTargetOrderId())
+	}
+	if o.GetCreate() == nil {
+		return all
+	}
+	for _, l := range inState(o, order.Open) {
+		for _, w := range hold.OfLeg(o, l.GetLeg()) {
+			if w.Kind == hold.Lookalike {
+				all = append(all, w.ID())
+			}
+		}
 	}
 	return all
 }
@@ -91,8 +139,8 @@ func (x *index) of(ctx context.Context, id string, seq uint64) ([]string, error)
 		x.mu.Lock()
 		reached, moved := x.reached, x.moved
 		var found []string
-		for order := range x.orders[id] {
-			found = append(found, order)
+		for id := range x.orders[id] {
+			found = append(found, id)
 		}
 		x.mu.Unlock()
 		if reached >= seq {

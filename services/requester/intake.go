@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/intent"
@@ -133,7 +134,7 @@ func (r *Requester) draft(ctx context.Context, a *asked) (*patchbayv1.Order, err
 	if err != nil {
 		return nil, err
 	}
-	unknown := a.kind != exchange.Create && len(a.violations) == 0 && len(violations) > 0
+	unknown := a.kind != exchange.Create && len(a.violations) == 0 && len(violations) > 0 && o.GetAccount() == ""
 	if unknown {
 		if err := r.overtaken(ctx, a); err != nil {
 			return nil, err
@@ -187,7 +188,8 @@ func (r *Requester) examine(ctx context.Context, o *patchbayv1.Order, a *asked) 
 		if len(a.violations) > 0 {
 			return a.violations, nil
 		}
-		return r.aim(ctx, o, m.GetTarget())
+		violations, err := r.aim(ctx, o, m.GetTarget())
+		return append(violations, intent.CheckFor(account.API(o.GetApi()), m)...), err
 	case *patchbayv1.DeleteIntent:
 		o.Delete, o.Checked = m, true
 		if len(a.violations) > 0 {
@@ -221,13 +223,29 @@ func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *
 	if full.GetSecondary() != nil {
 		o.Legs = append(o.Legs, &patchbayv1.OrderLeg{Leg: exchange.Secondary, State: order.Open, Name: full.GetSecondary().GetName()})
 	}
+	local := intent.CheckFor(acc.API, in)
 	checked, err := c.Check(ctx, full)
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", o.GetId()).Msg("check is left for later")
-		return exchange.Checked{}, nil
+		return exchange.Checked{Violations: local}, nil
+	}
+	checked.Violations = merge(local, checked.Violations)
+	if left, err := r.heldMeanwhile(ctx, o, checked.Violations); left || err != nil {
+		return exchange.Checked{Notes: checked.Notes}, err
 	}
 	o.Checked, o.Flow = true, checked.Flow
 	return checked, nil
+}
+
+// heldMeanwhile reports whether all that is wrong is that another order has the tag or token,
+// which the exchange may have told in words of its own. Such an intent is sound: it came too
+// late, and its order says to whom it lost.
+func (r *Requester) heldMeanwhile(ctx context.Context, o *patchbayv1.Order, violations []*patchbayv1.Violation) (bool, error) {
+	if len(violations) == 0 || o.GetId() == "" {
+		return false, nil
+	}
+	fields, err := r.spoken(ctx, o)
+	return err == nil && explained(violations, fields), err
 }
 
 // merge adds the exchange's violations of fields that have none yet.

@@ -22,6 +22,8 @@ type sought struct {
 	since time.Time
 	// foreign has the exchange's ids of circuits that belong to something else.
 	foreign []string
+	// before: an attempt before the last one may have reached the exchange.
+	before bool
 }
 
 // may reports whether c can be ours, and whether that can be told at all.
@@ -53,12 +55,14 @@ func afterFind(s *state, found map[string][]*patchbayv1.Connection, by map[strin
 		switch {
 		case len(ours) == 1 && clear:
 			place(next, l, ours[0])
+			l.Group = groupOf(found[l.GetLeg()], ours[0])
 			changed = true
 		case len(ours) > 0:
 			l.Attempt.Candidates = ours
 			changed = changed || !slices.Equal(was, ours)
 		default:
 			nothingFound(s, l, now)
+			takenByOthers(l, want.before)
 			changed = true
 		}
 	}
@@ -100,11 +104,25 @@ func nothingFound(s *state, l *patchbayv1.OrderLeg, now time.Time) {
 	if !now.Before(s.over(l)) {
 		a.Looks++
 	}
-	if f := l.GetFailure(); f.GetReason() == refused && a.GetNumber() == 1 {
-		// The exchange said that the tag or token is taken, and not by us.
+}
+
+// takenByOthers ends a leg of which the exchange said that its tag or token is taken, and
+// that none of our attempts can have taken.
+func takenByOthers(l *patchbayv1.OrderLeg, triedBefore bool) {
+	if f := l.GetFailure(); f.GetReason() == refused && !triedBefore {
 		f.Message = "somebody else has the tag or token at the exchange"
 		fail(l, f)
 	}
+}
+
+// groupOf is the redundancy group that a found circuit shows.
+func groupOf(found []*patchbayv1.Connection, id string) string {
+	for _, c := range found {
+		if c.GetExchangeId() == id {
+			return c.GetRedundancyGroup()
+		}
+	}
+	return ""
 }
 
 // afterGet returns the fact that follows a look at the circuits of a change or delete:
@@ -150,6 +168,7 @@ func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 		l.State = order.Placed
 	default:
 		nothingFound(s, l, now)
+		takenByOthers(l, l.GetAttempt().GetNumber() > 1)
 	}
 }
 
@@ -170,5 +189,6 @@ func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 		l.State = order.Placed
 	default:
 		nothingFound(s, l, now)
+		takenByOthers(l, l.GetAttempt().GetNumber() > 1)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
@@ -75,7 +77,7 @@ func (r *Requester) sender(ctx context.Context, s *state, c exchange.Client, leg
 	if err != nil || in == nil {
 		return nil, err
 	}
-	p := exchange.Placement{Intent: in, Legs: legs, Group: legOf(s.order, exchange.Primary).GetGroup()}
+	p := exchange.Placement{Intent: in, Legs: legs, Group: s.group()}
 	return func(ctx context.Context) exchange.Outcome { return c.Place(ctx, p) }, nil
 }
 
@@ -140,22 +142,28 @@ func (r *Requester) find(ctx context.Context, h *handling, c exchange.Client, le
 		return nil, err
 	}
 	if in == nil {
-		in = intent.Expand(h.s.order.GetCreate()) // what finds a circuit again is no secret
+		in = intent.Expand(h.s.order.GetCreate())
+		if spendsToken(h.s.order, legs) {
+			// What is sought by its token is not found by the token's HMAC, and not finding it
+			// would prove nothing.
+			r.rt.Log.Warn().Str("order", h.s.order.GetId()).Msg("the intent is gone, and with it the token to look for")
+			return nil, nil
+		}
 	}
-	found, err := c.Find(ctx, exchange.Placement{Intent: in, Legs: legs, Group: legOf(h.s.order, exchange.Primary).GetGroup()})
+	found, err := c.Find(ctx, exchange.Placement{Intent: in, Legs: legs, Group: h.s.group()})
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", h.s.order.GetId()).Msg("look failed")
 		return nil, nil
 	}
 	by := map[string]sought{}
 	for _, leg := range legs {
-		first, err := r.firstAttempt(ctx, h.s, leg)
+		w, err := r.tried(ctx, h.s, leg)
 		if err != nil {
 			return nil, err
 		}
 		// The stamp is by the NATS server's clock; both are known relative to ours.
-		w := sought{since: first.Add(found.Ahead - r.rt.Journal.Ahead())}
-		if w.foreign, err = r.foreign(ctx, h.s.order, leg, found.Circuits[leg]); err != nil {
+		w.since = w.since.Add(found.Ahead - r.rt.Journal.Ahead())
+		if w.foreign, err = r.foreign(ctx, h, leg, found.Circuits[leg]); err != nil {
 			return nil, err
 		}
 		by[leg] = w
@@ -163,20 +171,37 @@ func (r *Requester) find(ctx context.Context, h *handling, c exchange.Client, le
 	return afterFind(h.s, found.Circuits, by, h.now), nil
 }
 
-// foreign returns the circuits that belong to another order, or to another leg.
-func (r *Requester) foreign(ctx context.Context, o *patchbayv1.Order, leg string, found []*patchbayv1.Connection) ([]string, error) {
+// spendsToken reports whether any of the legs has a service token.
+func spendsToken(o *patchbayv1.Order, legs []string) bool {
+	return slices.ContainsFunc(legs, func(leg string) bool {
+		return slices.ContainsFunc(hold.OfLeg(o, leg), func(w hold.Want) bool { return w.Kind == hold.Token })
+	})
+}
+
+// foreign returns the circuits that belong to another order, or to another leg. An order
+// that had its turn before ours named its circuit before ours was placed.
+func (r *Requester) foreign(ctx context.Context, h *handling, leg string, found []*patchbayv1.Connection) ([]string, error) {
 	var ids []string
+	o := h.s.order
 	for _, l := range o.GetLegs() {
 		if l.GetLeg() != leg && l.GetExchangeId() != "" {
 			ids = append(ids, l.GetExchangeId())
 		}
 	}
 	for _, c := range found {
-		t, _, err := r.lastTransition(ctx, event.ConnectionID(o.GetExchange(), c.GetExchangeId()))
+		id := event.ConnectionID(o.GetExchange(), c.GetExchangeId())
+		owner, err := r.index.owner(ctx, id, h.rec.Seq)
 		if err != nil {
 			return nil, err
 		}
-		if owner := t.GetConnection().GetOrderId(); owner != "" && owner != o.GetId() {
+		if owner == "" {
+			t, _, err := r.lastTransition(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			owner = t.GetConnection().GetOrderId()
+		}
+		if owner != "" && owner != o.GetId() {
 			ids = append(ids, c.GetExchangeId())
 		}
 	}

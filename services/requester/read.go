@@ -3,7 +3,6 @@ package requester
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
@@ -135,20 +134,29 @@ func (r *Requester) returned(ctx context.Context, l *patchbayv1.OrderLeg, until 
 	return found, err
 }
 
-// firstAttempt is when the first `placing` of a leg was written, by the NATS server's clock.
-// A circuit of any attempt since then may be ours.
-func (r *Requester) firstAttempt(ctx context.Context, s *state, leg string) (time.Time, error) {
+// tried reads when the leg was attempted first, by the NATS server's clock, and whether an
+// attempt before the last one may have reached the exchange. A circuit of any attempt since
+// then may be ours.
+func (r *Requester) tried(ctx context.Context, s *state, leg string) (sought, error) {
 	l := legOf(s.order, leg)
-	first := s.started(l)
+	w := sought{since: s.started(l)}
 	if l.GetAttempt().GetNumber() <= 1 {
-		return first, nil
+		return w, nil
 	}
-	err := r.rt.Journal.History(ctx, []string{event.Order.Filter(order.Placing, s.order.GetId())}, func(rec journal.Record) error {
+	filters := []string{event.Order.Filter(order.Placing, s.order.GetId()), event.Order.Filter(order.Uncertain, s.order.GetId())}
+	err := r.rt.Journal.History(ctx, filters, func(rec journal.Record) error {
 		o := new(patchbayv1.Order)
-		if rec.Into(o) == nil && (o.GetLeg() == leg || o.GetLeg() == exchange.Both) && rec.Stamp.Before(first) {
-			first = rec.Stamp
+		if rec.Into(o) != nil {
+			return nil // unreadable: it tells nothing
+		}
+		was := legOf(o, leg)
+		switch {
+		case was.GetState() == order.Placing && o.GetFact() == order.Placing && rec.Stamp.Before(w.since):
+			w.since = rec.Stamp
+		case was.GetState() == order.Uncertain && was.GetAttempt().GetNumber() < l.GetAttempt().GetNumber():
+			w.before = true
 		}
 		return nil
 	})
-	return first, err
+	return w, err
 }

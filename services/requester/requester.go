@@ -13,6 +13,9 @@
 //   - A call whose answer is lost is resolved by looking, never by another call first.
 //     Another call follows only after the attempt's time, the exchange's quiet time and
 //     two looks that found nothing, the last of them after the quiet time.
+//   - Requests that would look alike at the exchange go out one by one, each when it is known
+//     what has become of the one before. The later ones wait instead of failing, since nobody
+//     has what they want.
 //   - An order that has not ended says in its last fact what it waits for. Nothing follows
 //     an outcome but `orphaned`.
 //   - Secrets are read from INTENTS right before they are sent, and stay in no fact.
@@ -94,6 +97,7 @@ func Run(ctx context.Context, rt service.Runtime) error {
 func factFilters() []string {
 	return []string{
 		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
+		event.Hold.Filter(hold.Freed, "*"),
 	}
 }
 
@@ -148,6 +152,8 @@ func relatedTo(rec journal.Record) ([]string, error) {
 		t := new(patchbayv1.Transition)
 		err := rec.Into(t)
 		return []string{t.GetConnection().GetOrderId()}, err
+	case event.Hold:
+		return nil, nil // whoever waits for it is found by its id
 	default:
 		c := new(patchbayv1.Change)
 		err := rec.Into(c)

@@ -2,6 +2,7 @@ package requester_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,8 +46,10 @@ type world struct {
 	j    *journal.Journal // the test's own
 	fake *exchangetest.Fake
 	acc  []account.Account
-	stop func()
-	keys memory
+	// others are the fakes of accounts beside the first, by name.
+	others map[string]*exchangetest.Fake
+	stop   func()
+	keys   memory
 	// restarted: the requester crashed, and another runs.
 	restarted bool
 }
@@ -74,7 +77,7 @@ func bubble(t *testing.T, fake *exchangetest.Fake, test func(w *world)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, fake: fake, acc: []account.Account{{
-			Name: "acme", API: account.ECX, Role: account.Buyer, Attempt: account.DefaultAttempt, Quiet: account.DefaultQuiet,
+			Name: "acme", API: account.API(cmp.Or(fake.API, "ecx")), Role: account.Buyer, Attempt: account.DefaultAttempt, Quiet: account.DefaultQuiet,
 		}}}
 		var err error
 		if w.nats, err = embedded.StartNATS(embedded.NATSConfig{Dir: dir, Relaxed: true}); err != nil {
@@ -108,10 +111,14 @@ func (w *world) run(probe func(j *journal.Journal, point string)) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	clients := map[string]exchange.Client{"acme": w.fake}
+	for name, f := range w.others {
+		clients[name] = f
+	}
 	go func() {
 		done <- requester.Run(ctx, service.Runtime{
 			Journal: j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
-			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: map[string]exchange.Client{"acme": w.fake},
+			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: clients,
 		})
 	}()
 	w.stop = func() {
@@ -129,6 +136,41 @@ func pair(name string, tag int) string {
 	return fmt.Sprintf(`{"name":%q,"bandwidthMbps":50,"notifications":["a@example.com"],
 		"primary":{"aSide":{"portId":"port-1","tag":{"vlan":%d}},"zSide":{"profileId":"profile-1","authorizationKey":"canary"}},
 		"secondary":{"name":"%s-2","aSide":{"portId":"port-2","tag":{"vlan":%d}}}}`, name, tag, name, tag)
+}
+
+// kinds are the three kinds of exchange, as the fake plays them.
+var kinds = []string{"ecx", "fabric", "packetfabric"}
+
+// exchange is the name of the fake's exchange, as in ids of circuits.
+func (w *world) exchange() string {
+	if w.fake.API == "packetfabric" {
+		return "packetfabric"
+	}
+	return "equinix"
+}
+
+// pair is an intent for two legs at the world's exchange.
+func (w *world) pair(name string, tag int) string {
+	if w.fake.API == "packetfabric" {
+		return requests(name, tag, true)
+	}
+	return pair(name, tag)
+}
+
+// requests is an intent for one or two requests at PacketFabric.
+func requests(name string, tag int, two bool) string {
+	second := ""
+	if two {
+		second = fmt.Sprintf(`,"secondary":{"name":"%s-2","aSide":{"portId":"port-2","tag":{"vlan":%d}}}`, name, tag)
+	}
+	return fmt.Sprintf(`{"name":%q,"bandwidthMbps":50,"notifications":["a@example.com"],"billing":{"accountId":"b-1"},
+		"primary":{"aSide":{"portId":"port-1","tag":{"vlan":%d}},"zSide":{"routingId":"TR-1RI-OQ85","market":"ATL"}}%s}`, name, tag, second)
+}
+
+// spending is an intent for one leg that spends a service token.
+func spending(name string, tag int, token string) string {
+	return fmt.Sprintf(`{"name":%q,"bandwidthMbps":50,"notifications":["a@example.com"],
+		"primary":{"aSide":{"portId":"port-1","tag":{"vlan":%d}},"zSide":{"serviceToken":%q}}}`, name, tag, token)
 }
 
 // single is an intent for one leg.
@@ -205,7 +247,7 @@ func (w *world) observe(exchangeID string, s status.Status, p status.Provider) {
 func (w *world) announce(exchangeID string, change func(*patchbayv1.Transition)) {
 	w.t.Helper()
 	ctx := context.Background()
-	e := event.Entity{Noun: event.Connection, ID: event.ConnectionID("equinix", exchangeID)}
+	e := event.Entity{Noun: event.Connection, ID: event.ConnectionID(w.exchange(), exchangeID)}
 	for {
 		last, err := w.j.Last(ctx, e)
 		if err != nil {
@@ -219,7 +261,7 @@ func (w *world) announce(exchangeID string, change func(*patchbayv1.Transition))
 		}
 		t := &patchbayv1.Transition{Connection: proto.CloneOf(was.GetConnection()), From: was.GetTo()}
 		if t.Connection == nil {
-			t.Connection = &patchbayv1.Connection{Id: e.ID, Exchange: "equinix", ExchangeId: exchangeID, BuyerAccount: "acme"}
+			t.Connection = &patchbayv1.Connection{Id: e.ID, Exchange: w.exchange(), ExchangeId: exchangeID, BuyerAccount: "acme"}
 		}
 		change(t)
 		t.To = &patchbayv1.State{Status: t.Connection.GetStatus(), ProviderStatus: t.Connection.GetProviderStatus()}

@@ -69,53 +69,81 @@ func (r *Requester) buyers() (all []string) {
 }
 
 // buyer finds the account that orders: the one that is named, else the only one, else the
-// one that has the A-side port. An error means that the exchange could not be asked.
+// one that has the A-side port, else the only one whose API takes service tokens. An error
+// means that the exchange could not be asked.
 func (r *Requester) buyer(ctx context.Context, in *patchbayv1.CreateIntent) (account.Account, []*patchbayv1.Violation, error) {
 	buyers := r.buyers()
 	hint := "the accounts that order: " + strings.Join(buyers, ", ")
-	pick := func(name string) (account.Account, []*patchbayv1.Violation, error) {
-		a, _ := r.rt.Accounts.ByName(name)
-		return a, nil, nil
-	}
 	named := in.GetAccount()
-	port := in.GetPrimary().GetASide().GetPortId()
 	switch {
 	case named != "" && slices.Contains(buyers, named):
-		return pick(named)
+		return r.pick(named)
 	case named != "":
 		return account.Account{}, violation("account", fmt.Sprintf("%q", named), "an account that orders", hint), nil
 	case len(buyers) == 1:
-		return pick(buyers[0])
-	case port == "":
-		return account.Account{}, violation("account", "", "required", "no port tells it; "+hint), nil
+		return r.pick(buyers[0])
 	}
-	owners, err := r.owners(ctx, port)
+	a := in.GetPrimary().GetASide()
+	var can []string
+	var err error
+	what := "no port and no token tells it; " + hint
 	switch {
-	case len(owners) == 1 && err == nil:
-		return pick(owners[0])
+	case a.GetPortId() != "":
+		what = "no account has the A-side port; " + hint
+		can, err = r.owners(ctx, a.GetPortId())
+	case a.GetServiceToken() != "":
+		what = "no account is at an exchange with service tokens; " + hint
+		can = r.buyersAt(account.Fabric)
+	}
+	switch {
 	case err != nil:
 		return account.Account{}, nil, err
-	case len(owners) > 1:
-		return account.Account{}, violation("account", "", "required", "the port belongs to "+strings.Join(owners, ", ")), nil
-	default:
-		return account.Account{}, violation("account", "", "required", "no account has the A-side port; "+hint), nil
+	case len(can) == 1:
+		return r.pick(can[0])
+	case len(can) > 1 && a.GetPortId() != "":
+		what = "the A-side port belongs to " + strings.Join(can, ", ")
+	case len(can) > 1:
+		what = "the A-side token may be redeemed by " + strings.Join(can, ", ")
 	}
+	return account.Account{}, violation("account", "", "required", what), nil
 }
 
-// owners returns the accounts that have a port.
+func (r *Requester) pick(name string) (account.Account, []*patchbayv1.Violation, error) {
+	a, _ := r.rt.Accounts.ByName(name)
+	return a, nil, nil
+}
+
+// buyersAt returns the accounts that order at an API.
+func (r *Requester) buyersAt(api account.API) (all []string) {
+	for _, a := range r.rt.Accounts.Buyers() {
+		if a.API == api {
+			all = append(all, a.Name)
+		}
+	}
+	return all
+}
+
+// owners returns the accounts that have a port. Nobody can tell, which is an error, while an
+// account cannot be asked at whose exchange the port is or, if nobody has it, may be.
 func (r *Requester) owners(ctx context.Context, port string) ([]string, error) {
-	var owners []string
-	for _, name := range r.buyers() {
-		c := r.rt.Clients[name]
+	var owners, at []string
+	away := map[string]error{}
+	for _, a := range r.rt.Accounts.Buyers() {
+		c := r.rt.Clients[a.Name]
 		if c == nil {
 			continue
 		}
-		ids, err := r.ports.of(ctx, name, c)
+		ids, err := r.ports.of(ctx, a.Name, c)
 		if err != nil {
-			return nil, err
+			away[exchangeOf(a.API)] = err
 		}
 		if slices.Contains(ids, port) {
-			owners = append(owners, name)
+			owners, at = append(owners, a.Name), append(at, exchangeOf(a.API))
+		}
+	}
+	for where, err := range away {
+		if len(owners) == 0 || slices.Contains(at, where) {
+			return nil, err
 		}
 	}
 	return owners, nil
@@ -198,9 +226,16 @@ func (r *Requester) aimAtUnseen(ctx context.Context, o *patchbayv1.Order, id str
 	return false, nil
 }
 
-// buyerOf is the account of ours that has the A side of a circuit. A sighting may know it
-// before the circuit's own facts do.
+// buyerOf is the account of ours that has the A side of a circuit: the one that ordered it,
+// if that was done here, for another of the same company may speak another API. A sighting
+// may know it before the circuit's own facts do.
 func (r *Requester) buyerOf(ctx context.Context, c *patchbayv1.Connection) (string, error) {
+	if c.GetOrderId() != "" {
+		o, _, err := r.lastOrder(ctx, c.GetOrderId())
+		if err != nil || o.GetAccount() != "" {
+			return o.GetAccount(), err
+		}
+	}
 	if c.GetBuyerAccount() != "" {
 		return c.GetBuyerAccount(), nil
 	}

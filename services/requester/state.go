@@ -1,6 +1,7 @@
 package requester
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -41,8 +42,8 @@ type state struct {
 	target, cancel *patchbayv1.Order
 
 	// held: the holds are taken. looked: the exchange was looked at. asked: it was asked to
-	// check, in vain.
-	held, looked, asked bool
+	// check, in vain. queued: another order's request would look like this one's.
+	held, looked, asked, queued bool
 }
 
 // circuit is what the journal says of one leg's circuit.
@@ -71,6 +72,16 @@ func (c circuit) ended() bool { return c.state().Status.Ended() }
 
 // latest is the sequence of the newest fact about the circuit.
 func (c circuit) latest() uint64 { return max(c.seq, c.changeSeq) }
+
+// group is the redundancy group that a secondary joins: the primary's, as it was answered
+// or shown, as long as there is a primary.
+func (s *state) group() string {
+	l := legOf(s.order, exchange.Primary)
+	if s.order.GetKind() != exchange.Create || l.GetState() == order.Failed {
+		return ""
+	}
+	return cmp.Or(l.GetGroup(), s.circuits[exchange.Primary].conn.GetRedundancyGroup())
+}
 
 // spacing is the time between two looks of which each counts.
 func (s *state) spacing() time.Duration { return max(s.quiet/4, 2*time.Second) }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"patchbay.io/pkg/exchange"
@@ -17,10 +18,22 @@ const (
 	checkAgain = 30 * time.Second
 	// lookAgain is the longest pause between two looks for what is uncertain.
 	lookAgain = 5 * time.Minute
+	// turnAgain is when an order asks again for its turn, if nobody says that it has come.
+	turnAgain = 30 * time.Second
 	// backstop is when an order that waits for others looks around by itself. Nothing
 	// depends on it; it bounds the harm of what nobody thought of.
 	backstop = time.Hour
 )
+
+// lookalikeTurn is what an order waits for while a request that looks like its own is on
+// its way.
+const lookalikeTurn = "its turn after a request that looks alike"
+
+// waitsForTurn reports whether o's last fact says that it waits for its turn.
+func waitsForTurn(o *patchbayv1.Order) bool {
+	return o.GetWait().GetWhat() == lookalikeTurn && has(o, order.Open) && !has(o, order.Placing, order.Uncertain) &&
+		o.GetCancelledBy() == ""
+}
 
 // describe says in a fact what its order waits for. A pause before another
 // attempt is kept; since is when the order began to wait for this.
@@ -30,6 +43,9 @@ func describe(o, before *patchbayv1.Order, now time.Time) {
 		return
 	}
 	w := waitOf(o)
+	if waitsForTurn(o) {
+		w = proto.CloneOf(o.GetWait())
+	}
 	w.Since = timestamppb.New(now)
 	if was := before.GetWait(); was.GetWhat() == w.GetWhat() && was.GetOn() == w.GetOn() && was.GetSince() != nil {
 		w.Since = was.GetSince()

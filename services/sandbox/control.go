@@ -14,6 +14,8 @@ type Inventory struct {
 	Ports       []Port       `json:"ports"`
 	Profiles    []Profile    `json:"profiles"`
 	Connections []Connection `json:"connections"` // by age
+
+	PacketFabric PacketFabric `json:"packetfabric"`
 }
 
 // Tenant is a customer of the exchange.
@@ -31,7 +33,7 @@ type Port struct {
 	Tenant        string     `json:"tenant"`
 	Metro         string     `json:"metro"`
 	IBX           string     `json:"ibx"`
-	Encapsulation string     `json:"encapsulation"` // Dot1q or Qinq
+	Encapsulation string     `json:"encapsulation"` // Dot1q, Qinq or Untagged
 	Priority      string     `json:"priority"`      // Primary or Secondary
 	Managed       bool       `json:"managed"`       // only the exchange itself lands circuits here
 	InUse         []TagInUse `json:"inUse,omitempty"`
@@ -56,6 +58,7 @@ type Profile struct {
 type Connection struct {
 	ID             string    `json:"id"`
 	Name           string    `json:"name"`
+	API            string    `json:"api"` // that ordered it: ecx or fabric
 	Buyer          string    `json:"buyer"`
 	Seller         string    `json:"seller,omitempty"`
 	Profile        string    `json:"profile,omitempty"`
@@ -69,6 +72,8 @@ type Connection struct {
 	Metro          string    `json:"metro"`
 	Leg            string    `json:"leg,omitempty"`
 	Group          string    `json:"group,omitempty"`
+	AToken         string    `json:"aSideServiceToken,omitempty"`
+	ZToken         string    `json:"zSideServiceToken,omitempty"`
 	Created        time.Time `json:"created"`
 	VisibleAt      time.Time `json:"visibleAt"`
 	Billed         bool      `json:"billed"`
@@ -85,14 +90,14 @@ type Side struct {
 
 // Inventory returns all that the exchange has.
 func (x *Exchange) Inventory() Inventory {
-	return x.inventory(func(*circuit) bool { return true })
+	return x.inventory(func(*circuit) bool { return true }, func(*vc) bool { return true })
 }
 
 // inventory copies the inventory with the circuits to keep.
-func (x *Exchange) inventory(keep func(*circuit) bool) Inventory {
+func (x *Exchange) inventory(keep func(*circuit) bool, keepVC func(*vc) bool) Inventory {
 	now := x.lock()
 	defer x.unlock()
-	v := Inventory{Now: now.UTC(), Connections: []Connection{}}
+	v := Inventory{Now: now.UTC(), Connections: []Connection{}, PacketFabric: x.pfInventory(keepVC)}
 	for _, t := range x.tenants {
 		v.Tenants = append(v.Tenants, Tenant{t.org, t.clientID, t.user.login,
 			x.lockAfter > 0 && t.failures >= x.lockAfter})
@@ -127,7 +132,8 @@ func (x *Exchange) Connection(id string) (Connection, bool) {
 func (c *circuit) view() Connection {
 	v := Connection{
 		ID: c.id, Name: c.name, Buyer: c.buyer.org, Status: c.status, ProviderStatus: c.providerStatus,
-		Waits: c.pending(), SpeedMbps: c.speed.mbps(), A: c.a.side(), Metro: c.metro, Leg: c.leg, Group: c.group,
+		Waits: c.pending(), SpeedMbps: c.speed.mbps(), A: c.a.side(), Metro: c.metro, Leg: c.leg, API: c.api,
+		AToken: c.fabric.AToken, ZToken: c.fabric.ZToken,
 		Created: c.created.UTC(), VisibleAt: c.visible.UTC(), RejectComment: c.rejectComment,
 		Billed:  c.status == provisioned || c.status == pendingDelete,
 		History: slices.Clone(c.history),
@@ -137,6 +143,9 @@ func (c *circuit) view() Connection {
 	}
 	if c.profile != nil {
 		v.Profile = c.profile.id
+	}
+	if c.leg != "" {
+		v.Group = c.group
 	}
 	if c.wanted != nil {
 		v.WantedMbps = c.wanted.mbps()
@@ -188,6 +197,7 @@ func portalUser() user { return user{"portal", "Portal User", "portal@example.ne
 //	                 words; what was under way goes on, except when the circuit has ended
 //	approve, reject  the seller decides; the portal chooses the landing
 //	delete           the buyer deletes: the seller may have to agree
+//	fail             what is under way fails: provisioning, taking down or a change of speed
 //	vanish           the record is gone, as if it had never been
 //
 // and others:
@@ -198,6 +208,10 @@ func portalUser() user { return user{"portal", "Portal User", "portal@example.ne
 func (x *Exchange) Edit(e Edit) error {
 	now := x.lock()
 	defer x.unlock()
+	return x.edit(e, now)
+}
+
+func (x *Exchange) edit(e Edit, now time.Time) error {
 	switch e.Kind {
 	case "key":
 		p := x.profiles[e.Profile]
@@ -222,7 +236,11 @@ func (x *Exchange) Edit(e Edit) error {
 				delete(x.tokens, secret)
 			}
 		}
+		x.pf.expire(e.Client)
 		return nil
+	}
+	if v := x.pfFind(e.Connection); v != nil {
+		return x.pfEdit(v, e, now)
 	}
 	c := x.circuits[e.Connection]
 	if c == nil {
@@ -239,12 +257,14 @@ func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 			return fmt.Errorf("rename: no name")
 		}
 		c.name, c.updatedBy = e.Name, by
+		c.replaced(now, "/name", e.Name)
 		c.note(now, by.login, "renamed to "+e.Name)
 	case "speed":
 		if e.SpeedMbps <= 0 {
 			return fmt.Errorf("speed: no speedMbps")
 		}
 		c.speed, c.updatedBy = speedOf(e.SpeedMbps), by
+		c.replaced(now, "/bandwidth", e.SpeedMbps)
 		c.note(now, by.login, "speed is now "+c.speed.String())
 	case "status":
 		return x.force(c, e, now)
@@ -255,10 +275,12 @@ func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 		return x.decideInPortal(c, verdict{e.Kind, e.Comment, by}, now)
 	case "delete":
 		return x.remove(c, now, by)
+	case "fail":
+		return x.fail(c, now, by)
 	case "vanish":
 		x.vanish(c)
 	default:
-		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, vanish, key, "+
+		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, fail, vanish, key, "+
 			"unlock, expire-tokens", e.Kind)
 	}
 	return nil
@@ -280,8 +302,10 @@ func (x *Exchange) force(c *circuit, e Edit, now time.Time) error {
 		provider = c.providerStatus
 	}
 	c.updatedBy = portalUser()
-	c.enter(now, words{status, provider}, portalUser().login, "forced")
+	c.status, c.providerStatus, c.forced = status, provider, true
+	c.note(now, portalUser().login, "forced")
 	if c.ended() {
+		c.release()
 		c.moveOn()
 	}
 	return nil

@@ -10,9 +10,13 @@ import (
 // routeControl adds the control API. It needs no token and no fault touches it.
 func (x *Exchange) routeControl(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sandbox/inventory", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, x.inventory(filter(r.URL.Query().Get)))
+		writeJSON(w, http.StatusOK, x.inventory(filter(r.URL.Query().Get), pfFilter(r.URL.Query().Get)))
 	})
 	mux.HandleFunc("GET /sandbox/connections/{id}", func(w http.ResponseWriter, r *http.Request) {
+		if v, ok := x.PFCircuit(r.PathValue("id")); ok {
+			writeJSON(w, http.StatusOK, v)
+			return
+		}
 		c, ok := x.Connection(r.PathValue("id"))
 		if !ok {
 			refuseControl(w, http.StatusNotFound, fmt.Errorf("no connection %q", r.PathValue("id")))

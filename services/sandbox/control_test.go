@@ -42,7 +42,7 @@ func TestInventory(t *testing.T) {
 		}
 	}
 	v := s.inventory("")
-	if len(v.Tenants) != 3 || len(v.Ports) != 8+3*2*(3+5+3) || len(v.Profiles) != 9 {
+	if len(v.Tenants) != 3 || len(v.Ports) != 8+3*2*(3+5+3)+4+2*3*2 || len(v.Profiles) != 9+2 {
 		t.Errorf("%d tenants, %d ports, %d profiles", len(v.Tenants), len(v.Ports), len(v.Profiles))
 	}
 	i := slices.IndexFunc(v.Ports, func(p sandbox.Port) bool { return p.ID == cloudPort })
@@ -97,7 +97,7 @@ func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, sandbox.Config{})
 		r := s.get("", "/sandbox/delays").want(http.StatusOK)
-		if got, want := strings.TrimSpace(string(r.body)), `{"provision":"2s","deprovision":"2s","visible":"0s","answer":"0s"}`; got != want {
+		if got, want := strings.TrimSpace(string(r.body)), `{"provision":"2s","deprovision":"2s","visible":"0s","answer":"0s","history":"1m0s"}`; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 		s.do("", http.MethodPut, "/sandbox/delays", object{"answer": "1500ms"}).want(http.StatusOK)

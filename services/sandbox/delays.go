@@ -12,12 +12,13 @@ type Delays struct {
 	Deprovision time.Duration // from DEPROVISIONING to DEPROVISIONED
 	Visible     time.Duration // from a create to the circuit's first appearance in lists
 	Answer      time.Duration // from doing what was asked to answering
+	History     time.Duration // from the end of a workflow of PacketFabric to its erasure
 }
 
-// DefaultDelays returns two seconds for provisioning and deprovisioning, and no
-// delay else.
+// DefaultDelays returns two seconds for provisioning and deprovisioning, a minute for
+// the history of a workflow, and no delay else.
 func DefaultDelays() Delays {
-	return Delays{Provision: 2 * time.Second, Deprovision: 2 * time.Second}
+	return Delays{Provision: 2 * time.Second, Deprovision: 2 * time.Second, History: time.Minute}
 }
 
 type delaysText struct {
@@ -25,12 +26,14 @@ type delaysText struct {
 	Deprovision *span `json:"deprovision,omitempty"`
 	Visible     *span `json:"visible,omitempty"`
 	Answer      *span `json:"answer,omitempty"`
+	History     *span `json:"history,omitempty"`
 }
 
 // MarshalJSON writes every delay as text.
 func (d Delays) MarshalJSON() ([]byte, error) {
 	return json.Marshal(delaysText{
 		(*span)(&d.Provision), (*span)(&d.Deprovision), (*span)(&d.Visible), (*span)(&d.Answer),
+		(*span)(&d.History),
 	})
 }
 
@@ -38,6 +41,7 @@ func (d Delays) MarshalJSON() ([]byte, error) {
 func (d *Delays) UnmarshalJSON(b []byte) error {
 	t := delaysText{
 		(*span)(&d.Provision), (*span)(&d.Deprovision), (*span)(&d.Visible), (*span)(&d.Answer),
+		(*span)(&d.History),
 	}
 	return strict(b, &t)
 }

@@ -152,4 +152,4 @@ func (b body) info(field string) []infoField {
 }
 
 // sells reports whether p sells s.
-func (p *profile) sells(s speed) bool { return slices.Contains(bands, s.mbps()) }
+func (p *profile) sells(s speed) bool { return slices.Contains(p.speeds(), s.mbps()) }

@@ -14,13 +14,14 @@ type draft struct {
 	body     body
 	wrong    violations
 	legs     []*circuit
+	tokens   map[*circuit][]*serviceToken // that a leg is ordered with
 }
 
 // ecxCreate makes one circuit or a redundant pair, wholly or not at all.
 func (x *Exchange) ecxCreate(q *request) answer {
 	now := x.lock()
 	defer x.unlock()
-	d := &draft{exchange: x, buyer: q.who}
+	d := &draft{exchange: x, buyer: q.who, tokens: make(map[*circuit][]*serviceToken)}
 	d.body = parseBody(q.body, &d.wrong)
 	if len(d.wrong) > 0 {
 		return d.wrong.answer()
@@ -68,16 +69,11 @@ func (d *draft) inUse(property string) {
 	d.wrong.add(codeTagInUse, "VLAN is already in use on the port", property)
 }
 
-// notOffered refuses the A sides and targets that this exchange does not have.
+// notOffered refuses the A sides that this exchange does not have.
 func (d *draft) notOffered() {
 	for _, f := range []string{"virtualDeviceUUID", "secondaryVirtualDeviceUUID"} {
 		if d.body.has(f) {
 			d.wrong.add(codeDevice, "Virtual device does not exist or is not usable", f)
-		}
-	}
-	for _, f := range []string{"primaryServiceToken", "secondaryServiceToken", "primaryZSideServiceToken"} {
-		if d.body.has(f) {
-			d.wrong.invalid(f, "Service token does not exist")
 		}
 	}
 }
@@ -106,7 +102,7 @@ func (d *draft) leg(which string) *circuit {
 	b := d.body
 	label := strings.ToUpper(which[:1]) + which[1:]
 	c := &circuit{
-		buyer:         d.buyer,
+		api: viaECX, buyer: d.buyer,
 		name:          b.name(which+"Name", label+"Name", label+" Connection Name"),
 		purchaseOrder: b.str("purchaseOrderNumber"),
 		info:          b.info("additionalInfo"),
@@ -120,7 +116,13 @@ func (d *draft) leg(which string) *circuit {
 	if which == "primary" && len(c.purchaseOrder) > 30 {
 		d.wrong.invalid("purchaseOrderNumber", "Size: Max 30 characters are allowed for purchaseOrderNumber")
 	}
-	c.a.port = d.ownPort(d.field(which, "PortUUID"))
+	if token := which + "ServiceToken"; b.has(token) {
+		if t := d.token(c, token, aSide); t != nil {
+			c.a, c.fabric.AToken = t.at, t.id
+		}
+	} else {
+		c.a.port = d.ownPort(d.field(which, "PortUUID"))
+	}
 	if d.target(c, which) {
 		d.bandwidth(c, which)
 		d.tags(c, which, label)
@@ -138,8 +140,63 @@ func (d *draft) ownPort(field string) *port {
 	return p
 }
 
-// target finds out where c goes: to a service profile or to a port of the buyer's own.
+// token returns the service token that the field names if it can be redeemed for c.
+func (d *draft) token(c *circuit, field, side string) *serviceToken {
+	t, err := d.exchange.redeemable(d.body.str(field), side)
+	if err == nil && len(d.legs) > 0 && slices.Contains(d.tokens[d.legs[0]], t) {
+		err = errTokenSpent // by the other leg
+	}
+	if err == nil && t.kind != vcToken {
+		err = errNoToken // ECX has no circuits without tags
+	}
+	if err != nil {
+		d.wrong.invalid(field, "Service token cannot be used: "+err.Error())
+		return nil
+	}
+	d.tokens[c] = append(d.tokens[c], t)
+	if t.issuer != d.buyer {
+		c.seller = t.issuer
+	}
+	return t
+}
+
+// zToken reads a Z-side token, which excludes all else that says where c goes.
+func (d *draft) zToken(c *circuit, field string) bool {
+	for _, f := range []string{"profileUUID", "primaryZSidePortUUID", "primaryServiceToken", "authorizationKey"} {
+		if d.body.has(f) {
+			d.wrong.invalid(f, f+" is not allowed with "+field)
+		}
+	}
+	if d.hasSecondary() {
+		d.wrong.invalid(field, "A redundant connection cannot be ordered with a Z-side service token")
+	}
+	t := d.token(c, field, zSide)
+	if t == nil {
+		return false
+	}
+	c.z, c.fabric.ZToken, c.metro = t.at, t.id, t.at.port.metro
+	return true
+}
+
+// fits notes what c's tokens do not allow.
+func (d *draft) fits(c *circuit, field string) {
+	for _, t := range d.tokens[c] {
+		other := c.metro
+		if t.side == zSide && c.a.port != nil {
+			other = c.a.port.metro
+		}
+		if !t.sells(c.speed.mbps()) || !t.reaches(other) {
+			d.wrong.invalid(field, "Service token does not allow this speed or metro")
+		}
+	}
+}
+
+// target finds out where c goes: to a service profile, to a port of the buyer's own or to
+// that of a service token.
 func (d *draft) target(c *circuit, which string) bool {
+	if f := "primaryZSideServiceToken"; d.body.has(f) {
+		return d.zToken(c, f)
+	}
 	zPort := d.field(which, "ZSidePortUUID")
 	profileField := d.shared(which, "profileUUID")
 	if d.body.has(zPort) && !d.body.has(profileField) {
@@ -163,8 +220,6 @@ func (d *draft) target(c *circuit, which string) bool {
 	return true
 }
 
-func (p *profile) visibleTo(t *tenant) bool { return !p.self || p.seller == t }
-
 // place reads the metro and region of the Z side.
 func (d *draft) place(c *circuit, which string) {
 	metroField := d.shared(which, "sellerMetroCode")
@@ -172,7 +227,7 @@ func (d *draft) place(c *circuit, which string) {
 	if c.metro == "" && c.a.port != nil {
 		c.metro = c.a.port.metro
 	}
-	if c.metro != "" && d.exchange.metro(c.metro).code == "" {
+	if c.metro != "" && (d.exchange.metro(c.metro).code == "" || !c.profile.in(c.metro)) {
 		d.wrong.invalid(metroField, "Service provider does not exist in metro "+c.metro)
 	}
 	regionField := d.shared(which, "sellerRegion")
@@ -227,8 +282,10 @@ func (d *draft) bandwidth(c *circuit, which string) {
 		if c.speed.mbps() == 0 {
 			d.wrong.invalid(field, "NotEmpty: Speed is required")
 		}
+		d.fits(c, field)
 		return
 	}
+	d.fits(c, field)
 	if c.profile.keySpeed {
 		mbps := c.profile.keys[c.key]
 		if c.speed.value == 0 {
@@ -265,10 +322,15 @@ func (d *draft) tags(c *circuit, which, label string) {
 	if c.profile != nil && c.profile.named() {
 		zInner = strings.EqualFold(d.body.str("namedTag"), "Manual")
 	}
-	c.a.tag.outer = d.tag(d.field(which, "VlanSTag"), label, true)
-	c.a.tag.inner = d.tag(d.field(which, "VlanCTag"), label, c.a.port.encap == qinq && zEncap == dot1q)
+	if c.fabric.AToken == "" {
+		c.a.tag.outer = d.tag(d.field(which, "VlanSTag"), label, true)
+		c.a.tag.inner = d.tag(d.field(which, "VlanCTag"), label, c.a.port.encap == qinq && zEncap == dot1q)
+		d.free(c.a, which+"VlanSTag")
+	}
+	if c.fabric.ZToken != "" {
+		return // the token has the tags
+	}
 	c.suggested = d.tag(d.field(which, "ZSideVlanCTag"), label, zInner)
-	d.free(c.a, which+"VlanSTag")
 	if c.profile == nil {
 		c.z.tag = tag{d.tag(d.field(which, "ZSideVlanSTag"), label, true), c.suggested}
 		d.free(c.z, which+"ZSideVlanSTag")
@@ -313,6 +375,10 @@ func (d *draft) commit(now time.Time, hide time.Duration) answer {
 	var created []string
 	for _, c := range d.legs {
 		c.visible = now.Add(max(hide, x.delays.Visible))
+		c.id = x.newID()
+		for _, t := range d.tokens[c] {
+			x.redeem(t, c, now)
+		}
 		x.add(c, now)
 		created = append(created, c.id)
 	}

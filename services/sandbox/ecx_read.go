@@ -100,7 +100,7 @@ func (x *Exchange) ecxBought(q *request) answer {
 func (x *Exchange) ecxSold(q *request) answer {
 	metros, profiles := values(q.URL.Query(), "metroCode"), values(q.URL.Query(), "profileId")
 	return x.connections(q, func() []*circuit { return q.who.sold }, func(c *circuit) bool {
-		return within(metros, c.metro) && within(profiles, c.profile.id)
+		return within(metros, c.metro) && (len(profiles) == 0 || c.profile != nil && slices.Contains(profiles, c.profile.id))
 	})
 }
 
@@ -170,7 +170,7 @@ func (x *Exchange) ecxPorts(q *request) answer {
 	defer x.unlock()
 	out := []portView{}
 	for _, p := range q.who.ports {
-		if p.managed {
+		if p.managed || p.newer {
 			continue
 		}
 		protocol := "0x8100"
@@ -251,7 +251,7 @@ func (x *Exchange) showProfile(p *profile, own bool) profileView {
 		APIAvailable: p.approval == byAPI, SelfProfile: p.self, SpeedFromAPI: p.keySpeed,
 		ProfileEncapsulation: p.encap, OrganizationName: p.org,
 		AllowHighAvailability: true, AllowKeyReuse: !p.once, AllowSecondary: true,
-		Integrated: p.approval == byAPI, Private: p.self, State: "ACTIVE",
+		Integrated: p.approval == byAPI, Private: p.self, State: p.state(),
 		Features: map[string]bool{"cloudReach": true, "testProfile": false},
 	}
 	if p.named() {
@@ -260,11 +260,14 @@ func (x *Exchange) showProfile(p *profile, own bool) profileView {
 	if len(p.keys) > 0 {
 		v.AuthKeyLabel = "Authorization Key"
 	}
-	for _, mbps := range bands {
+	for _, mbps := range p.speeds() {
 		s := speedOf(mbps)
 		v.SpeedBands = append(v.SpeedBands, speedBand{s.value, s.unit})
 	}
 	for _, m := range x.order.metros {
+		if !p.in(m.code) {
+			continue
+		}
 		mv := metroView{Code: m.code, Name: m.name, IBXs: m.ibxs, DisplayName: m.name}
 		if p.region != "" {
 			mv.SellerRegions = map[string]string{p.region: strings.ToUpper(p.region)}
@@ -273,7 +276,7 @@ func (x *Exchange) showProfile(p *profile, own bool) profileView {
 	}
 	if own {
 		for _, port := range p.seller.ports {
-			if !port.managed && port.encap == p.encap {
+			if !port.managed && !port.newer && port.encap == p.encap && p.in(port.metro) {
 				v.Ports = append(v.Ports, profilePort{port.id, port.metro})
 			}
 		}
@@ -302,7 +305,7 @@ func (x *Exchange) profileList(q *request, own bool) answer {
 	defer x.unlock()
 	known := len(metros) == 0 || slices.ContainsFunc(metros, func(m string) bool { return x.metro(m).code != "" })
 	for _, pr := range x.order.profiles {
-		if known && pr.visibleTo(q.who) && (!own || pr.seller == q.who) {
+		if known && !pr.newer && pr.visibleTo(q.who) && (!own || pr.seller == q.who) {
 			p.add(func() profileView { return x.showProfile(pr, own) })
 		}
 	}
@@ -374,6 +377,8 @@ type keySide struct {
 // ecxValidateKey says what an authorization key is good for.
 func (x *Exchange) ecxValidateKey(q *request) answer {
 	params := q.URL.Query()
+	x.lock()
+	defer x.unlock()
 	p := x.profiles[params.Get("profileId")]
 	var wrong violations
 	for _, name := range []string{"authorizationKey", "metroCode", "profileId", "region"} {
@@ -384,8 +389,6 @@ func (x *Exchange) ecxValidateKey(q *request) answer {
 	if len(wrong) > 0 {
 		return wrong.answer()
 	}
-	x.lock()
-	defer x.unlock()
 	if p == nil || !p.visibleTo(q.who) {
 		return notFound()
 	}
@@ -398,7 +401,7 @@ func (x *Exchange) ecxValidateKey(q *request) answer {
 		return refuse(codeKeyUsed, "Error while validating Authorization Key, NamedTag already in use", "authorizationkey")
 	}
 	if mbps == 0 {
-		mbps = bands[0]
+		mbps = p.speeds()[0]
 	}
 	v := keyView{Message: "Authorization key provided is valid", Status: "VALID"}
 	v.Primary.Bandwidth = fmt.Sprintf("%dMB", mbps)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -53,6 +54,7 @@ type connectionView struct {
 	AuthorizationKey      string      `json:"authorizationKey,omitempty"`
 	NamedTag              string      `json:"namedTag,omitempty"`
 	AdditionalInfo        []infoField `json:"additionalInfo,omitempty"`
+	VendorToken           string      `json:"vendorToken,omitempty"` // of either side
 	Notifications         []string    `json:"notifications"`
 	Remote                bool        `json:"remote"`
 	Private               bool        `json:"private"`
@@ -82,8 +84,8 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 		RejectComment:         c.rejectComment,
 		Speed:                 c.speed.value, SpeedUnit: c.speed.unit, BillingTier: "Up to " + c.speed.String(),
 		PurchaseOrderNumber: c.purchaseOrder,
-		RedundancyType:      c.leg, RedundancyGroup: c.group,
-		AuthorizationKey: c.key, NamedTag: c.namedTag, AdditionalInfo: c.info, Notifications: c.notifications,
+		RedundancyType:      c.leg,
+		AuthorizationKey:    c.key, NamedTag: c.namedTag, AdditionalInfo: c.info, Notifications: c.notifications,
 		Remote:      c.a.port.metro != c.metro,
 		CreatedDate: isoTime(c.created), LastUpdatedDate: isoTime(c.updated), DeletedDate: isoTime(c.deleted),
 		CreatedBy: c.buyer.user.login, CreatedByFullName: c.buyer.user.fullName, CreatedByEmail: c.buyer.user.email,
@@ -91,19 +93,23 @@ func (x *Exchange) showCircuit(c *circuit, s showing) connectionView {
 		LastUpdatedByEmail: c.updatedBy.email,
 		DeletedBy:          c.deletedBy.login, DeletedByEmail: c.deletedBy.email,
 	}
+	if c.leg != "" {
+		v.RedundancyGroup = c.group
+	}
 	if c.wanted != nil {
 		v.RequestedSpeed, v.RequestedSpeedUnit = c.wanted.value, c.wanted.unit
 	}
 	if c.twin != nil {
 		v.RedundantUUID = c.twin.id
 	}
+	v.VendorToken = cmp.Or(c.fabric.AToken, c.fabric.ZToken)
 	x.showSides(&v, c)
 	if s.name == "" || s.name == c.name {
 		if s.status != "" {
-			v.Status = s.status
+			v.Status = s.word(s.status)
 		}
 		if s.providerStatus != "" {
-			v.ProviderStatus = s.providerStatus
+			v.ProviderStatus = s.word(s.providerStatus)
 		}
 	}
 	return v
@@ -125,6 +131,8 @@ func (x *Exchange) showSides(v *connectionView, c *circuit) {
 	if p := c.profile; p != nil {
 		v.SellerServiceUUID, v.SellerServiceName, v.SellerOrganization = p.id, p.name, p.seller.org
 		v.Private, v.Self, v.InternalProfile = p.self, p.self, p.self
+	} else if c.seller != nil {
+		v.SellerOrganization = c.seller.org
 	} else {
 		v.SellerOrganization, v.Self = c.buyer.org, true
 	}

@@ -51,8 +51,8 @@ func TestDocs(t *testing.T) {
 			want = append(want, "`"+p.ID+"`")
 		}
 	}
-	if len(want) != 9+8 {
-		t.Errorf("%d ids to be found, want 9 profiles and the guide's 8 ports", len(want))
+	if len(want) != 11+8+4 {
+		t.Errorf("%d ids to be found, want 11 profiles and the guides' 8 and 4 ports", len(want))
 	}
 	for _, k := range []string{sandbox.LostAnswer, sandbox.ResetBefore, sandbox.ErrorBefore, sandbox.ErrorAfter,
 		sandbox.Throttle, sandbox.Slow, sandbox.SlowCommit, sandbox.SlowAnswer, sandbox.ShowStatus, sandbox.Hide,

@@ -53,7 +53,7 @@ func kinds() []string {
 type Match struct {
 	Method string `json:"method,omitempty"`
 	Path   string `json:"path,omitempty"`   // an endpoint's template, or a prefix of the path called
-	Action string `json:"action,omitempty"` // of a PATCH: Approve, Reject, update
+	Action string `json:"action,omitempty"` // of a PATCH: Approve, Reject, update; at Fabric an action's type
 	Tenant string `json:"tenant,omitempty"` // organization or client id
 	// Name is a circuit's: in the body of a create, or of the circuit that the path
 	// names. In lists it picks the circuits that a "status" fault shows differently.

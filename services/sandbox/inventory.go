@@ -7,8 +7,9 @@ import (
 
 // Encapsulations as ports show them.
 const (
-	dot1q = "Dot1q"
-	qinq  = "Qinq"
+	dot1q    = "Dot1q"
+	qinq     = "Qinq"
+	untagged = "Untagged" // carries one circuit, without tags; the Fabric API only
 )
 
 // approvalKind says how requests to a service profile are accepted.
@@ -30,10 +31,14 @@ type tenant struct {
 	clientSecret string
 	user         user
 	password     string
+	account      int    // its account with the exchange
+	project      string // of its circuits, unless an order names another
 
 	ports    []*port    // in the order of the inventory
 	bought   []*circuit // by age
 	sold     []*circuit // by age
+	party    []*circuit // all it may see, by age
+	shelf    shelf      // the same, for searches
 	failures int        // failed logins in a row
 }
 
@@ -46,6 +51,7 @@ type port struct {
 	priority string // Primary or Secondary
 	managed  bool   // the exchange lands circuits here by itself; sellers neither see nor use it
 	name     string
+	newer    bool // the lists of ECX leave it out
 
 	owner *tenant
 	used  occupancy
@@ -68,7 +74,15 @@ type profile struct {
 	region    string         // the one seller region, required if not empty
 	namedTags []string
 	self      bool // private to its own organization
+	single    bool // sells no redundant pairs
+	newer     bool // the lists of ECX leave it out
 	about     string
+
+	made    bool     // by its seller, by the API
+	gone    bool     // deleted again
+	invited []string // addresses of others who may order although it is private
+	bands   []int    // nil: all
+	metros  []string // nil: all
 
 	seller *tenant
 }
@@ -76,7 +90,7 @@ type profile struct {
 // named reports whether the profile is ordered by a named tag.
 func (p *profile) named() bool { return len(p.namedTags) > 0 }
 
-// bands are the speeds that every profile sells, in Mbit/s.
+// bands are the speeds that a profile of the inventory sells, in Mbit/s.
 var bands = []int{50, 100, 200, 500, 1000, 2000, 5000, 10000}
 
 type inventory struct {
@@ -84,6 +98,7 @@ type inventory struct {
 	metros   []metro
 	ports    []port
 	profiles []profile
+	passes   []record
 }
 
 // inventoryOrder keeps the order of the table, which lists show.
@@ -91,6 +106,7 @@ type inventoryOrder struct {
 	metros   []metro
 	ports    []*port
 	profiles []*profile
+	passes   []*serviceToken // by age
 }
 
 // inventoryTime is when ports and profiles were made.
@@ -108,7 +124,9 @@ func (x *Exchange) load(inv inventory) {
 		p := &inv.ports[i]
 		p.owner, p.used = byOrg[p.org], make(occupancy)
 		p.owner.ports = append(p.owner.ports, p)
-		p.name = portName(p)
+		if p.name == "" {
+			p.name = portName(p)
+		}
 		x.ports[p.id] = p
 		x.order.ports = append(x.order.ports, p)
 	}
@@ -119,6 +137,15 @@ func (x *Exchange) load(inv inventory) {
 		x.order.profiles = append(x.order.profiles, p)
 	}
 	x.order.metros = inv.metros
+	for _, r := range inv.passes {
+		if err := x.recallPass(r); err != nil {
+			panic(err) // a token of ours on a port that is not there
+		}
+	}
+	for _, t := range x.spent {
+		t.stock = true
+	}
+	x.spent = nil // it is kept when it changes
 }
 
 // portName makes a name like the exchange's own, with the end of the id for number.
@@ -150,11 +177,14 @@ func defaultInventory() inventory {
 	return inventory{
 		tenants: []tenant{
 			{org: "Acme", orgID: "85287", clientID: "acme-client", clientSecret: "acme-secret",
-				user: user{"john.doe", "John Doe", "john.doe@example.com"}, password: "acme-password"},
+				user: user{"john.doe", "John Doe", "john.doe@example.com"}, password: "acme-password",
+				account: 270001, project: "ace00000-0000-4000-8000-00000000000a"},
 			{org: "Cloud Services", orgID: "90210", clientID: "cloud-client", clientSecret: "cloud-secret",
-				user: user{"grace.hall", "Grace Hall", "grace.hall@example.net"}, password: "cloud-password"},
+				user: user{"grace.hall", "Grace Hall", "grace.hall@example.net"}, password: "cloud-password",
+				account: 270002, project: "c1000000-0000-4000-8000-00000000000a"},
 			{org: "Globex", orgID: "77013", clientID: "globex-client", clientSecret: "globex-secret",
-				user: user{"max.muster", "Max Muster", "max.muster@example.org"}, password: "globex-password"},
+				user: user{"max.muster", "Max Muster", "max.muster@example.org"}, password: "globex-password",
+				account: 270003, project: "61000000-0000-4000-8000-00000000000a"},
 		},
 		metros: []metro{
 			{code: "SV", name: "Silicon Valley", region: "AMER", ibxs: []string{"SV1", "SV5"}},
@@ -174,8 +204,9 @@ func defaultInventory() inventory {
 			// Sample 4, QinQ to QinQ
 			{id: "7f891d3b-96d3-6d30-bae0-30ac1885197a", org: "Acme", metro: "SE", ibx: "SE2", encap: qinq, priority: "Primary"},
 			{id: "7f21d3b-93d3-6d30-cae0-33ac2895297a", org: "Acme", metro: "SE", ibx: "SE3", encap: qinq, priority: "Secondary"},
-		}, morePorts()),
-		profiles: []profile{
+		}, morePorts(), fabricPorts()),
+		passes: fabricPasses(),
+		profiles: slices.Concat([]profile{
 			{id: "7a73af1a-3d74-47ac-b778-6bf455d1174e", name: "Cloud Services Dot1q", org: "Cloud Services",
 				approval: bySeller, encap: dot1q, keys: guideKey(),
 				about: "Sample 1 of the guide: Dot1q to Dot1q"},
@@ -205,8 +236,48 @@ func defaultInventory() inventory {
 			{id: "acef0000-0000-4000-8000-000000000001", name: "Acme Backbone", org: "Acme",
 				approval: notNeeded, encap: dot1q, self: true,
 				about: "Acme's own: nobody approves, only Acme sees it"},
-		},
+		}, fabricProfiles()),
 	}
+}
+
+// fabricProfiles are the profiles that only Fabric lists.
+func fabricProfiles() []profile {
+	return []profile{
+		{id: "20d32a80-0d61-4333-bc03-707b591ae2f4", name: "Cloud Connect", org: "Cloud Services",
+			approval: bySeller, encap: qinq, newer: true,
+			about: "The mapping of approvals from v3 to Fabric: Dot1q to QinQ"},
+		{id: "c10f0000-0000-4000-8000-000000000009", name: "Cloud Solo", org: "Cloud Services",
+			approval: byAPI, encap: dot1q, single: true, newer: true,
+			about: "Integrated, no key, no redundant pairs"},
+	}
+}
+
+// fabricPorts are the ports of the samples of the Fabric API's guide (a Dot1q port of
+// the buyer, the two on which the samples accept, and the one they show), and untagged
+// ones: for each tenant two in SV and DC. The guide uses one port as Dot1q and as QinQ; here
+// it is Dot1q.
+func fabricPorts() []port {
+	out := []port{
+		{id: "a867f685-41b0-1b07-6de0-320a5c00abdd", org: "Acme", metro: "SV", ibx: "SV1", encap: dot1q, priority: "Primary"},
+		{id: "20d32a80-0d61-4333-bc03-707b591ae2f4", org: "Cloud Services", metro: "SV", ibx: "SV1", encap: qinq, priority: "Primary"},
+		{id: "754086e4-164d-64d0-84e0-30ac188c7c35", org: "Cloud Services", metro: "SV", ibx: "SV1", encap: qinq, priority: "Primary"},
+		{id: "c791f8cb-5ae1-ae10-8ce0-306a5c00a4ee", org: "Cloud Services", metro: "SV", ibx: "SV1", encap: dot1q, priority: "Primary",
+			name: "testBuyer-FR4-L-Dot1q-STD-PRI-10G-JN-489"},
+	}
+	for _, m := range []struct{ code, hex, first, second string }{
+		{"SV", "05", "SV1", "SV5"}, {"DC", "0d", "DC5", "DC6"},
+	} {
+		for _, t := range []struct{ org, hex string }{{"Acme", "ace"}, {"Cloud Services", "c10"}, {"Globex", "610"}} {
+			id := t.hex + "00" + m.hex + "0-0000-4000-8000-00000000000"
+			out = append(out,
+				port{id: id + "1", org: t.org, metro: m.code, ibx: m.first, encap: untagged, priority: "Primary"},
+				port{id: id + "2", org: t.org, metro: m.code, ibx: m.second, encap: untagged, priority: "Secondary"})
+		}
+	}
+	for i := range out {
+		out[i].newer = true
+	}
+	return out
 }
 
 // guideKey is the authorization key of the guide's samples.

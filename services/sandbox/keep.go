@@ -3,20 +3,22 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
-// Open is [New] with circuits that outlive the process: it reads them from the file
+// Open is [New] with circuits and service tokens that outlive the process: it reads them from the file
 // state, or makes it, and writes every change there before anybody is told of it. An
 // empty state is New.
 //
-// What was under way goes on as if the exchange had never been away. Tokens, faults,
+// What was under way goes on as if the exchange had never been away. Access tokens, faults,
 // robots, delays and calls begin anew. A killed process loses nothing; a power cut
 // may, since nothing here is worth waiting for a disk.
 func Open(cfg Config, state string) (*Exchange, error) {
@@ -26,6 +28,9 @@ func Open(cfg Config, state string) (*Exchange, error) {
 	}
 	if err := x.recall(state); err != nil {
 		return nil, fmt.Errorf("circuits in %s: %w", state, err)
+	}
+	if cfg.Scenario != nil {
+		x.step(ScenarioStep{Robots: cfg.Scenario.Robots}, time.Now()) // for what is pending in the file
 	}
 	file, err := x.rewrite(state)
 	if err != nil {
@@ -43,6 +48,8 @@ type keeper struct{ file *os.File }
 type record struct {
 	ID             string      `json:"id"`
 	Gone           bool        `json:"gone,omitempty"`
+	API            string      `json:"api,omitempty"` // viaECX if empty
+	Seller         string      `json:"seller,omitempty"`
 	Name           string      `json:"name,omitempty"`
 	Buyer          string      `json:"buyer,omitempty"`
 	Profile        string      `json:"profile,omitempty"`
@@ -68,6 +75,10 @@ type record struct {
 	Status         string      `json:"status,omitempty"`
 	ProviderStatus string      `json:"providerStatus,omitempty"`
 	RejectComment  string      `json:"rejectComment,omitempty"`
+	Acknowledged   bool        `json:"acknowledged,omitempty"`
+	Forced         bool        `json:"forced,omitempty"`
+	Fabric         fabricOrder `json:"fabric,omitzero"`
+	Change         change      `json:"change,omitzero"`
 	Created        time.Time   `json:"created,omitzero"`
 	Updated        time.Time   `json:"updated,omitzero"`
 	Deleted        time.Time   `json:"deleted,omitzero"`
@@ -77,6 +88,11 @@ type record struct {
 	History        []Step      `json:"history,omitempty"`
 	Next           step        `json:"next,omitempty"`
 	Due            time.Time   `json:"due,omitzero"`
+
+	PacketFabric *pfRecord `json:"packetfabric,omitempty"` // a circuit there, and nothing of the above but its id
+
+	Pass *passRecord `json:"serviceToken,omitempty"`   // a service token, and nothing of the above but its id
+	Sold *soldRecord `json:"serviceProfile,omitempty"` // a profile made by its seller, and nothing of the above but its id
 }
 
 func (c *circuit) record() record {
@@ -85,7 +101,7 @@ func (c *circuit) record() record {
 	}
 	a := c.a.side()
 	r := record{
-		ID: c.id, Name: c.name, Buyer: c.buyer.org, A: &a, Suggested: c.suggested,
+		ID: c.id, API: c.api, Name: c.name, Buyer: c.buyer.org, A: &a, Suggested: c.suggested,
 		Speed: c.speed.value, Unit: c.speed.unit, WantsConsent: c.wantsConsent, Consented: c.consented,
 		Leg: c.leg, Group: c.group, Metro: c.metro, Region: c.region, Key: c.key, NamedTag: c.namedTag,
 		Info: c.info, Notifications: c.notifications, PurchaseOrder: c.purchaseOrder,
@@ -93,6 +109,10 @@ func (c *circuit) record() record {
 		Created: c.created, Updated: c.updated, Deleted: c.deleted, Visible: c.visible,
 		UpdatedBy: c.updatedBy.words(), DeletedBy: c.deletedBy.words(),
 		History: c.history, Next: c.next, Due: c.due,
+		Acknowledged: c.acknowledged, Forced: c.forced, Fabric: c.fabric, Change: c.change,
+	}
+	if c.seller != nil {
+		r.Seller = c.seller.org
 	}
 	if c.profile != nil {
 		r.Profile = c.profile.id
@@ -134,11 +154,15 @@ func (x *Exchange) circuit(r record) (*circuit, error) {
 		status: r.Status, providerStatus: r.ProviderStatus, rejectComment: r.RejectComment,
 		created: r.Created, updated: r.Updated, deleted: r.Deleted, visible: r.Visible,
 		updatedBy: asUser(r.UpdatedBy), deletedBy: asUser(r.DeletedBy), history: r.History,
+		api: cmp.Or(r.API, viaECX), acknowledged: r.Acknowledged, forced: r.Forced,
+		fabric: r.Fabric, change: r.Change,
+		buyer: x.tenant(r.Buyer), seller: x.tenant(r.Seller),
 	}
-	for _, t := range x.tenants {
-		if t.org == r.Buyer {
-			c.buyer = t
-		}
+	if c.group == "" { // written before every circuit had one
+		c.group = derivedID(c.id, "group")
+	}
+	if c.change.ID == "" {
+		c.begin(c.created, creation, requested)
 	}
 	var ok bool
 	if c.a, ok = x.end(r.A); !ok || c.buyer == nil {
@@ -161,6 +185,16 @@ func (x *Exchange) circuit(r record) (*circuit, error) {
 	return c, nil
 }
 
+// tenant returns the organization of that name, or nil.
+func (x *Exchange) tenant(org string) *tenant {
+	for _, t := range x.tenants {
+		if t.org == org {
+			return t
+		}
+	}
+	return nil
+}
+
 func (x *Exchange) end(s *Side) (end, bool) {
 	if s == nil || x.ports[s.Port] == nil {
 		return end{}, false
@@ -180,6 +214,24 @@ func (x *Exchange) recall(state string) error {
 		if r.Gone {
 			continue
 		}
+		if r.Sold != nil {
+			if err := x.recallProfile(r); err != nil {
+				return err
+			}
+			continue
+		}
+		if r.Pass != nil {
+			if err := x.recallPass(r); err != nil {
+				return err
+			}
+			continue
+		}
+		if r.PacketFabric != nil {
+			if err := x.pfRecall(r.PacketFabric); err != nil {
+				return err
+			}
+			continue
+		}
 		c, err := x.circuit(r)
 		if err != nil {
 			return err
@@ -189,7 +241,12 @@ func (x *Exchange) recall(state string) error {
 			x.later(c, r.Due, r.Next)
 		}
 	}
+	changes := slices.SortedStableFunc(slices.Values(x.all), func(a, b *circuit) int { return a.updated.Compare(b.updated) })
+	for _, c := range changes {
+		c.show()
+	}
 	for _, c := range x.all {
+		x.used[c.group] = true
 		c.twin = x.circuits[last[c.id].Twin]
 	}
 	return nil
@@ -230,13 +287,37 @@ func (x *Exchange) rewrite(state string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = file.Write(lines(x.all)); err == nil {
+	if _, err = file.Write(slices.Concat(profileLines(x.madeProfiles()), lines(x.all), passLines(x.allPasses()), pfLines(x.pf.all))); err == nil {
 		err = os.Rename(state+".new", state)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// profileLines are the records of service profiles.
+func profileLines(profiles []*profile) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, p := range profiles {
+		if err := enc.Encode(record{ID: p.id, Sold: p.record()}); err != nil {
+			panic(err) // a record of ours that is no JSON
+		}
+	}
+	return b.Bytes()
+}
+
+// passLines are the records of service tokens.
+func passLines(passes []*serviceToken) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, t := range passes {
+		if err := enc.Encode(record{ID: t.id, Pass: t.record()}); err != nil {
+			panic(err) // a record of ours that is no JSON
+		}
+	}
+	return b.Bytes()
 }
 
 // lines are the records of circuits, each once.
@@ -256,13 +337,22 @@ func lines(circuits []*circuit) []byte {
 	return b.Bytes()
 }
 
-// keep writes what has changed, in one piece: both legs of a pair or neither.
+// keep writes what has changed, in one piece: both legs of a pair or neither, and a
+// circuit with the service tokens it was ordered with.
 func (x *Exchange) keep() {
-	if x.kept != nil && len(x.changed) > 0 {
-		if _, err := x.kept.file.Write(lines(x.changed)); err != nil {
+	if x.kept != nil && len(x.changed)+len(x.spent)+len(x.sold)+len(x.pf.changed) > 0 {
+		if _, err := x.kept.file.Write(slices.Concat(profileLines(x.sold), lines(x.changed), passLines(x.spent),
+			pfLines(x.pf.changed))); err != nil {
 			x.log.Error().Err(err).Msg("circuits are not kept")
 		}
 	}
+	for _, t := range x.spent {
+		t.stock = false
+	}
 	clear(x.changed)
-	x.changed = x.changed[:0]
+	clear(x.pf.changed)
+	x.pf.changed = x.pf.changed[:0]
+	clear(x.spent)
+	x.sold = nil
+	x.changed, x.spent = x.changed[:0], x.spent[:0]
 }

@@ -75,6 +75,9 @@ func (x *Exchange) caller(r *http.Request, body []byte) *tenant {
 		_ = json.Unmarshal(body, &c)
 		return x.client(c.ClientID)
 	}
+	if strings.HasPrefix(r.URL.Path, "/v2/") || strings.HasPrefix(r.URL.Path, "/v2.1/") {
+		return x.pfCaller(r, body, now)
+	}
 	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return nil

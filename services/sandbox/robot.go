@@ -10,7 +10,7 @@ import (
 // Robot plays a human seller in the portal: it decides the requests to a profile
 // some time after they arrive. Without a robot the seller is silent.
 type Robot struct {
-	Profile string        // profile id, or "*" for every profile without a robot of its own
+	Profile string        // id of a profile or (PacketFabric) service, a routing id, or "*" for all that have none of their own
 	Action  string        // "approve" or "reject"; "silent" takes the robot away
 	After   time.Duration // from the request to the decision; in JSON text such as "5s"
 	Comment string        // of a rejection
@@ -48,15 +48,19 @@ func robotUser() user { return user{"robot", "Seller's Robot", "robot@example.ne
 func (x *Exchange) SetRobot(r Robot) error {
 	now := x.lock()
 	defer x.unlock()
-	if r.Profile != "*" && x.profiles[r.Profile] == nil {
+	if err := x.checkRobot(r); err != nil {
+		return err
+	}
+	x.setRobot(r, now)
+	return nil
+}
+
+// checkRobot says what is wrong with r, if anything is.
+func (x *Exchange) checkRobot(r Robot) error {
+	if r.Profile != "*" && x.profiles[r.Profile] == nil && !x.pf.sells(r.Profile) {
 		return fmt.Errorf("no profile %q", r.Profile)
 	}
-	switch r.Action {
-	case "silent":
-		delete(x.robots, r.Profile)
-		return nil
-	case "approve", "reject":
-	default:
+	if !slices.Contains([]string{"approve", "reject", "silent"}, r.Action) {
 		return fmt.Errorf("action %q is none of approve, reject, silent", r.Action)
 	}
 	for _, on := range r.On {
@@ -64,13 +68,21 @@ func (x *Exchange) SetRobot(r Robot) error {
 			return fmt.Errorf("on %q is none of create, delete, change", on)
 		}
 	}
+	return nil
+}
+
+func (x *Exchange) setRobot(r Robot, now time.Time) {
+	if r.Action == "silent" {
+		delete(x.robots, r.Profile)
+		return
+	}
 	x.robots[r.Profile] = r
 	for _, c := range x.all {
 		if c.profile != nil && (r.Profile == "*" || r.Profile == c.profile.id) {
 			x.wakeRobot(c, now)
 		}
 	}
-	return nil
+	x.pfWakeFor(r, now)
 }
 
 // Robots lists the robots, by profile.
@@ -151,6 +163,7 @@ func (x *Exchange) decideInPortal(c *circuit, v verdict, now time.Time) error {
 			return err
 		}
 		c.updatedBy = v.by
+		c.settle(now, approved)
 		x.provision(c, now, v.by.login, "approved")
 		return nil
 	case "delete":

@@ -2,9 +2,10 @@
 // commercial interconnection exchange closely enough that a client cannot tell,
 // and that can be looked into and made to misbehave.
 //
-// It speaks ECX v3 (OAuth2, connections, ports, service profiles) below the paths
-// of the real exchange, and a control API below /sandbox/: inventory, calls,
-// delays, faults, robots and edits made "in the portal".
+// It speaks ECX v3 (OAuth2, connections, ports, service profiles), Fabric v4 and
+// PacketFabric v2 below the paths of the real exchanges, and a control API below
+// /sandbox/: inventory, calls, delays, faults, robots and edits made "in the portal".
+// What it is to do by itself from its start on is a [Scenario], which may be a file.
 //
 // It relies on nothing but the standard library's clock and HTTP server, so it runs
 // inside a testing/synctest bubble and on any net.Listener, in memory or not.
@@ -14,13 +15,16 @@
 // at all; a circuit moves only along its life cycle unless an edit forces it; and a
 // fault happens to exactly the calls it was asked for.
 //
-// Nothing runs in the background. What falls due (provisioning finished, a robot's
-// decision) is done, in order and with the time at which it fell due, before the
-// next look at the exchange; nobody can see the difference, and there is nothing to
-// stop but the answers that are being held back.
+// Nothing runs in the background unless somebody is subscribed to events. What falls due
+// (provisioning finished, a robot's decision) is done, in order and with the time at
+// which it fell due, before the next look at the exchange; nobody can see the
+// difference, and there is nothing to stop but the answers that are being held back.
+// With a subscription it is done when it falls due, and told to the webhook by
+// goroutines for which Close waits.
 //
-// Circuits outlive the process if [Open] is given a file; all else begins anew. The
-// exchange never calls anybody, and does not check that what is ordered could be built.
+// Circuits and service tokens outlive the process if [Open] is given a file; all else
+// begins anew. The exchange calls nobody but those webhooks, and does not check that
+// what is ordered could be built.
 package sandbox
 
 import (
@@ -41,6 +45,8 @@ type Config struct {
 	Seed      int64          // ids and tokens: 0 makes them random, otherwise they are replayable
 	Delays    Delays         // the zero Delays means [DefaultDelays]
 	LockAfter int            // failed logins in a row that lock an account; 0 means 5, negative never
+	Dial      Dial           // by which webhooks are reached; nil means the network
+	Scenario  *Scenario      // what the exchange does by itself; nil means nothing
 }
 
 // Exchange is one exchange with its inventory, circuits, clock and faults. Its
@@ -48,6 +54,7 @@ type Config struct {
 type Exchange struct {
 	log       zerolog.Logger
 	lockAfter int
+	dial      Dial
 	done      chan struct{} // closed by Close; ends answers that are being held back
 
 	calls  callLog
@@ -56,6 +63,7 @@ type Exchange struct {
 	mu       sync.Mutex // guards all below
 	closed   bool
 	inFlight sync.WaitGroup
+	pushers  sync.WaitGroup // whatever runs for subscribers
 	delays   Delays
 	ids      *rand.ChaCha8 // nil: random
 	agenda   agenda
@@ -69,22 +77,42 @@ type Exchange struct {
 	all      []*circuit      // by age
 	used     map[string]bool // ids of circuits and groups
 	changed  []*circuit      // since the last look
-	kept     *keeper         // nil: nothing is kept
+	made     int             // circuits so far
+	groups   map[string][]*circuit
+	hooks    []func(happening) // told of each change of a circuit; they must not look at the exchange
+	events   eventLog
+	told     int // events so far
+	streams  []*stream
+	clock    bool                     // somebody waits for what falls due
+	sooner   chan struct{}            // tells them that something falls due earlier
+	passes   map[string]*serviceToken // by id
+	sold     []*profile               // made or changed since the last look
+	spent    []*serviceToken          // changed since the last look
+	kept     *keeper                  // nil: nothing is kept
 	tokens   map[string]token
 	renewals map[string]token
 	robots   map[string]Robot // by profile id, "*" for all
+	pf       packetFabric
 }
 
 // New returns an exchange that holds the default inventory and no circuits.
 func New(cfg Config) *Exchange {
+	if cfg.Scenario != nil {
+		cfg = cfg.Scenario.under(cfg)
+	}
 	x := &Exchange{
 		log:       cfg.Log,
 		lockAfter: cfg.LockAfter,
+		dial:      cfg.Dial,
+		events:    make(eventLog),
+		sooner:    make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		delays:    cfg.Delays,
 		ports:     make(map[string]*port),
 		profiles:  make(map[string]*profile),
 		circuits:  make(map[string]*circuit),
+		groups:    make(map[string][]*circuit),
+		passes:    make(map[string]*serviceToken),
 		used:      make(map[string]bool),
 		tokens:    make(map[string]token),
 		renewals:  make(map[string]token),
@@ -102,6 +130,11 @@ func New(cfg Config) *Exchange {
 		x.ids = rand.NewChaCha8(seed)
 	}
 	x.load(defaultInventory())
+	x.hooks = append(x.hooks, x.connectionEvents)
+	x.pf = newPacketFabric(x.tenants)
+	if cfg.Scenario != nil {
+		x.play(cfg.Scenario, cfg)
+	}
 	return x
 }
 
@@ -111,6 +144,8 @@ func (x *Exchange) Handler() http.Handler {
 	mux := http.NewServeMux()
 	x.routeOAuth(mux)
 	x.routeECX(mux)
+	x.routeFabric(mux)
+	x.routePacketFabric(mux)
 	x.routeControl(mux)
 	mux.Handle("/", x.endpoint(op{run: func(*request) answer { return notFound() }}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,6 +180,7 @@ func (x *Exchange) Close() {
 	}
 	x.mu.Unlock()
 	x.inFlight.Wait()
+	x.pushers.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.keep() // what fell due in the last look of all
@@ -163,9 +199,7 @@ func (x *Exchange) lock() time.Time {
 	now := time.Now()
 	for len(x.agenda) > 0 && !x.agenda[0].at.After(now) {
 		e, _ := heap.Pop(&x.agenda).(entry) // the agenda holds nothing else
-		if e.circuit.moves == e.moves {
-			x.perform(e.circuit, e.step, e.at)
-		}
+		e.do(e.at)
 	}
 	return now
 }
@@ -192,8 +226,24 @@ func (x *Exchange) later(c *circuit, at time.Time, s step) {
 	if s != askRobot {
 		c.next, c.due = s, at
 	}
+	moves := c.moves
+	x.schedule(at, func(at time.Time) {
+		if c.moves == moves {
+			x.perform(c, s, at)
+		}
+	})
+}
+
+// schedule plans do for the time at, which it is given.
+func (x *Exchange) schedule(at time.Time, do func(at time.Time)) {
 	x.plan++
-	heap.Push(&x.agenda, entry{at: at, seq: x.plan, circuit: c, moves: c.moves, step: s})
+	heap.Push(&x.agenda, entry{at: at, seq: x.plan, do: do})
+	if x.clock {
+		select {
+		case x.sooner <- struct{}{}:
+		default: // they have been told already
+		}
+	}
 }
 
 // perform does what was planned.
@@ -205,11 +255,14 @@ func (x *Exchange) perform(c *circuit, s step, at time.Time) {
 	case autoApprove:
 		x.approveByAPI(c, at)
 	case finish:
+		c.settle(at, completed)
 		c.enter(at, words{provisioned, c.working()}, "exchange", "provisioned")
 	case tearDown:
+		c.settle(at, completed)
 		c.enter(at, words{deprovisioned, notAvailable}, "exchange", "deprovisioned")
 	case changeSpeed:
 		c.speed, c.wanted = *c.wanted, nil
+		c.settle(at, completed)
 		c.note(at, "exchange", "speed is now "+c.speed.String())
 	case askRobot:
 		x.askRobot(c, at)
@@ -249,11 +302,9 @@ func (x *Exchange) randomID() string {
 type agenda []entry
 
 type entry struct {
-	at      time.Time
-	seq     int // among equals the older entry is first
-	circuit *circuit
-	moves   int // of the circuit when this was planned
-	step    step
+	at  time.Time
+	seq int // among equals the older entry is first
+	do  func(at time.Time)
 }
 
 func (a agenda) Len() int { return len(a) }

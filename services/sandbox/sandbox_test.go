@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -179,6 +180,9 @@ func (s *site) try(ctx context.Context, a ask) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.method == http.MethodPatch && strings.HasPrefix(a.path, "/fabric/") {
+		req.Header.Set("Content-Type", "application/json-patch+json")
+	}
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
@@ -276,4 +280,23 @@ func (s *site) state(id string) string {
 	s.t.Helper()
 	r := s.get(s.acme, connections+"/"+id).want(http.StatusOK)
 	return r.text("status") + "/" + r.text("providerStatus")
+}
+
+// serve calls h without a network and returns the body of the answer.
+func serve(t testing.TB, h http.Handler, a ask) []byte {
+	t.Helper()
+	text, err := json.Marshal(a.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), a.method, a.path, strings.NewReader(string(text)))
+	if a.token != "" {
+		r.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code >= 300 {
+		t.Fatalf("%s %s: %d %s", a.method, a.path, w.Code, w.Body)
+	}
+	return w.Body.Bytes()
 }

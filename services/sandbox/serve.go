@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -15,12 +16,23 @@ import (
 // maxBody bounds what a client may send.
 const maxBody = 1 << 20
 
-// op is one operation of the API.
+// op is one operation of an API.
 type op struct {
-	auth bool // needs a bearer token
-	list bool // shows many circuits
-	read bool // shows circuits
-	run  func(*request) answer
+	auth   bool     // needs a bearer token
+	list   bool     // shows many circuits
+	read   bool     // shows circuits
+	speaks *dialect // nil: that of ECX
+	run    func(*request) answer
+}
+
+// dialect is how an API says what every API has to say. What is nil is said as ECX
+// says it.
+type dialect struct {
+	names        func(*request) []string              // of the circuits that a call is about
+	unauthorized func() answer                        // no token, or a bad one
+	tooLarge     func() answer                        // a body that could not be read
+	instead      func(kind string, status int) string // body of a fault's answer
+	partial      func(body any) any                   // body without one of its ids
 }
 
 // request is one call to an operation.
@@ -32,14 +44,23 @@ type request struct {
 	show showing
 }
 
-// showing is how a fault makes circuits look.
-type showing struct{ name, status, providerStatus string }
+// showing is how a fault makes circuits look. Empty words leave a circuit's own.
+type showing struct{ name, status, providerStatus, state string }
+
+// word is what a word of a fault shows: two quotation marks stand for the empty word.
+func (s showing) word(w string) string {
+	if w == `""` {
+		return ""
+	}
+	return w
+}
 
 // answer is what an operation says. A nil body is an empty one.
 type answer struct {
 	status  int
 	body    any
 	created []string // ids of the circuits that the call made
+	header  http.Header
 }
 
 // endpoint serves o: it tells who calls, lets a fault happen, and keeps count.
@@ -49,8 +70,12 @@ func (x *Exchange) endpoint(o op) http.Handler {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			// The client went away in the middle of its request, or sent far too much.
-			writeJSON(w, http.StatusRequestEntityTooLarge, violation{
-				Code: "IC-LAYER2-413", Message: "Request body could not be read"})
+			a := answer{status: http.StatusRequestEntityTooLarge, body: violation{
+				Code: "IC-LAYER2-413", Message: "Request body could not be read"}}
+			if o.speaks != nil && o.speaks.tooLarge != nil {
+				a = o.speaks.tooLarge()
+			}
+			writeJSON(w, a.status, a.body)
 			return
 		}
 		q := &request{Request: r, body: body, who: x.caller(r, body)}
@@ -64,6 +89,16 @@ func (x *Exchange) endpoint(o op) http.Handler {
 func (x *Exchange) describe(o op, q *request) call {
 	c := call{method: q.Method, template: template(q.Request), path: q.URL.Path,
 		action: q.URL.Query().Get("action"), tenant: q.who, list: o.list, read: o.read}
+	if strings.HasSuffix(c.template, "/actions") {
+		var typed struct{ Type string }
+		// A body that is no JSON has no type; the operation says what is wrong with it.
+		_ = json.Unmarshal(q.body, &typed)
+		c.action = typed.Type
+	}
+	if o.speaks != nil && o.speaks.names != nil {
+		c.names = o.speaks.names(q)
+		return c
+	}
 	if id := q.PathValue("uuid"); id != "" {
 		x.lock()
 		if circuit := x.circuits[id]; circuit != nil {
@@ -159,22 +194,37 @@ func (x *Exchange) sleep(d time.Duration, gone <-chan struct{}) bool {
 func (s *served) run() answer {
 	q := s.request
 	if s.op.auth && q.who == nil {
+		if s.op.speaks != nil && s.op.speaks.unauthorized != nil {
+			return s.op.speaks.unauthorized()
+		}
 		return badBearer()
 	}
 	switch s.kind() {
 	case Hide:
 		q.hide = s.fault.Delay
 	case ShowStatus:
-		status, provider, _ := strings.Cut(s.fault.Value, "/")
-		q.show = showing{s.fault.Match.Name, status, provider}
+		status, rest, _ := strings.Cut(s.fault.Value, "/")
+		provider, state, _ := strings.Cut(rest, "/")
+		q.show = showing{s.fault.Match.Name, status, provider, state}
 	}
 	a := s.op.run(q)
 	s.created = a.created
-	if m, ok := a.body.(saved); ok && s.kind() == Partial {
-		m.SecondaryConnectionID = ""
-		a.body = m
+	if s.kind() == Partial {
+		a.body = s.partial(a.body)
 	}
 	return a
+}
+
+// partial is body without one of its ids.
+func (s *served) partial(body any) any {
+	if s.op.speaks != nil && s.op.speaks.partial != nil {
+		return s.op.speaks.partial(body)
+	}
+	if m, ok := body.(saved); ok {
+		m.SecondaryConnectionID = ""
+		return m
+	}
+	return body
 }
 
 // write sends a, after the exchange's usual delay.
@@ -188,7 +238,8 @@ func (s *served) write(w http.ResponseWriter, a answer) {
 		return
 	}
 	s.record(a.status)
-	writeJSON(w, a.status, a.body)
+	maps.Copy(w.Header(), a.header)
+	writeJSON(w, a.status, correlate(a.body, s.request))
 }
 
 // instead sends the fault's answer.
@@ -213,6 +264,9 @@ func (s *served) instead(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/json")
 	if f.Kind == ForeignError || f.Kind == Garbage && body == "" {
 		h.Set("Content-Type", "text/html")
+	}
+	if body == "" && s.op.speaks != nil && s.op.speaks.instead != nil {
+		body = s.op.speaks.instead(f.Kind, status)
 	}
 	if body == "" {
 		body = defaultBody(f.Kind, status)
@@ -270,7 +324,9 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err := enc.Encode(body); err != nil {
 		panic(err) // a body of ours that is no JSON
 	}
-	w.Header().Set("Content-Type", "application/json")
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the client may be gone; that is its business

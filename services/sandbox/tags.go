@@ -16,34 +16,40 @@ const (
 // inner tag. The zero tag is none.
 type tag struct{ outer, inner int }
 
-// occupancy says which circuits hold which tags of one port. An outer tag is held
-// whole by one circuit, or by inner tag by several.
-type occupancy map[int]map[int]*circuit // outer, then inner; inner 0 is the whole tag
+// holder is what a tag is taken by: a circuit, or a service token that keeps the tag
+// for the circuit to come.
+type holder interface {
+	ident() string // its id
+}
 
-// holder returns the circuit that stands in the way of t, or nil.
-func (o occupancy) holder(t tag) *circuit {
+// occupancy says who holds which tags of one port. An outer tag is held whole by one
+// holder, or by inner tag by several. The zero tag stands for an untagged port.
+type occupancy map[int]map[int]holder // outer, then inner; inner 0 is the whole tag
+
+// holder returns who stands in the way of t, or nil.
+func (o occupancy) holder(t tag) holder {
 	inner := o[t.outer]
 	if t.inner == 0 {
-		for _, c := range inner {
-			return c
+		for _, h := range inner {
+			return h
 		}
 		return nil
 	}
-	if c := inner[0]; c != nil {
-		return c
+	if h := inner[0]; h != nil {
+		return h
 	}
 	return inner[t.inner]
 }
 
-func (o occupancy) take(t tag, c *circuit) {
+func (o occupancy) take(t tag, h holder) {
 	if o[t.outer] == nil {
-		o[t.outer] = make(map[int]*circuit)
+		o[t.outer] = make(map[int]holder)
 	}
-	o[t.outer][t.inner] = c
+	o[t.outer][t.inner] = h
 }
 
-func (o occupancy) free(t tag, c *circuit) {
-	if o[t.outer][t.inner] != c {
+func (o occupancy) free(t tag, h holder) {
+	if o[t.outer][t.inner] != h {
 		return
 	}
 	delete(o[t.outer], t.inner)
@@ -63,18 +69,26 @@ func (o occupancy) next(inner int) (tag, bool) {
 	return tag{}, false
 }
 
-// TagInUse is a VLAN of a port and the circuit that holds it.
+// TagInUse is a VLAN of a port and the circuit or service token that holds it. On an
+// untagged port the VLAN is 0.
 type TagInUse struct {
 	STag       int    `json:"sTag"`
 	CTag       int    `json:"cTag,omitempty"`
-	Connection string `json:"connection"`
+	Connection string `json:"connection,omitempty"`
+	Token      string `json:"serviceToken,omitempty"` // which keeps the VLAN for a circuit to come
 }
 
 func (o occupancy) list() []TagInUse {
 	var out []TagInUse
 	for outer, inner := range o {
-		for in, c := range inner {
-			out = append(out, TagInUse{STag: outer, CTag: in, Connection: c.id})
+		for in, h := range inner {
+			t := TagInUse{STag: outer, CTag: in}
+			if c, ok := h.(*circuit); ok {
+				t.Connection = c.id
+			} else {
+				t.Token = h.ident()
+			}
+			out = append(out, t)
 		}
 	}
 	slices.SortFunc(out, func(a, b TagInUse) int {

@@ -1,7 +1,10 @@
 package statuswatcher
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,6 +20,8 @@ const (
 	approved  = "APPROVED"
 	rejected  = "REJECTED"
 	completed = "COMPLETED"
+	failed    = "FAILED"
+	unknown   = "UNKNOWN" // a word nobody documented
 )
 
 // changeOrder is a change order that is under way on a circuit.
@@ -30,14 +35,16 @@ type changeOrder struct {
 }
 
 // changes tells what became of the values of a circuit since they were last written down:
-// one fact for what differs, and one for each change order whose values are reached
-// without a difference that would tell so.
+// one fact for what differs or for a new word of the exchange's about its change request,
+// and one for each change order whose values are reached without a difference that would
+// tell so.
 func changes(p past, whole *patchbayv1.Connection, s sight, orders []changeOrder) []*patchbayv1.Change {
 	if stateOf(whole).Status.Ended() {
 		return nil
 	}
 	was := p.newest()
 	diffs := differences(was, whole)
+	word := wordOf(p, whole, diffs, orders)
 	told := map[string]bool{}
 	var all []*patchbayv1.Change
 	tell := func(stage, order string, diffs []*patchbayv1.Difference) {
@@ -48,15 +55,18 @@ func changes(p past, whole *patchbayv1.Connection, s sight, orders []changeOrder
 			from = all[len(all)-1].GetStatus()
 		}
 		all = append(all, &patchbayv1.Change{
-			ConnectionId: whole.GetId(), Status: stage, From: from, Connection: conn,
+			ConnectionId: whole.GetId(), Status: stage, Native: whole.GetNative().GetChange(), From: from, Connection: conn,
 			Differences: diffs, OrderId: order, ObservedBy: s.by,
 			ExchangeTime: exchangeTime(s.conn), ObservedAt: timestamppb.New(s.at),
 		})
 		told[order] = true
 	}
-	if len(diffs) > 0 {
+	if len(diffs) > 0 || word != "" {
 		order := blame(p.change, whole, diffs, orders)
-		tell(stageFor(order, orders, stageOf(was, whole), diffs, whole), order, diffs)
+		if order == "" && (word == rejected || word == failed) {
+			order = only(orders)
+		}
+		tell(stageFor(order, orders, step{cmp.Or(word, stageOf(was, whole)), word != ""}, change{diffs, whole}), order, diffs)
 	}
 	for _, o := range orders {
 		if o.placed && !o.settled && !told[o.id] && ended(whole) && reached(o.set, whole) {
@@ -72,7 +82,48 @@ func ended(c *patchbayv1.Connection) bool {
 }
 
 // final reports whether a change in this state is over.
-func final(stage string) bool { return stage == completed || stage == rejected || stage == "FAILED" }
+func final(stage string) bool { return stage == completed || stage == rejected || stage == failed }
+
+// wordOf is what the exchange says of a circuit's change request, where it says something
+// new about one or a change is under way; empty otherwise. Fabric calls the creation and
+// the deletion of a circuit changes too, and shows their end under the same name: they
+// are told by the circuit's status and are no change here. Source: Fabric v4,
+// Connection.change.status.
+func wordOf(p past, now *patchbayv1.Connection, diffs []*patchbayv1.Difference, orders []changeOrder) string {
+	native := now.GetNative().GetChange()
+	up := string(status.Provisioned)
+	if now.GetApi() != string(status.Fabric) || native == "" || p.conn.GetStatus() != up || now.GetStatus() != up {
+		return ""
+	}
+	word := strings.ToUpper(strings.TrimSpace(native))
+	if !slices.Contains([]string{requested, submitted, approved, rejected, completed, failed}, word) {
+		word = unknown
+	}
+	last := p.conn.GetNative().GetChange()
+	if p.newer {
+		last = p.change.GetNative()
+	}
+	busy := now.GetChangePending() || p.newest().GetChangePending() || p.change != nil && !final(p.change.GetStatus())
+	switch {
+	case native == last && (len(diffs) == 0 || !now.GetChangePending()):
+		return ""
+	case busy, len(diffs) > 0, word == requested, word == submitted:
+		return word
+	case (word == rejected || word == failed) && only(orders) != "":
+		return word
+	}
+	return ""
+}
+
+// only is the one order that the exchange took and whose end was not told; empty if there
+// are none or several.
+func only(orders []changeOrder) string {
+	open := slices.DeleteFunc(slices.Clone(orders), func(o changeOrder) bool { return !o.placed || o.settled })
+	if len(open) != 1 {
+		return ""
+	}
+	return open[0].id
+}
 
 // stageOf names the step of a change request between two looks that differ.
 func stageOf(was, now *patchbayv1.Connection) string {
@@ -91,15 +142,30 @@ func stageOf(was, now *patchbayv1.Connection) string {
 	}
 }
 
+// step is a stage of a change, and whether the exchange itself named it.
+type step struct {
+	stage string
+	named bool
+}
+
+// change is what a look shows of one.
+type change struct {
+	diffs []*patchbayv1.Difference
+	now   *patchbayv1.Connection
+}
+
 // stageFor mends a stage by what the order asked for: a part of it that came is not the
-// end, and an end without what was asked for is a refusal.
-func stageFor(id string, orders []changeOrder, stage string, diffs []*patchbayv1.Difference, now *patchbayv1.Connection) string {
+// end, and an end without what was asked for is a refusal, unless the exchange names it an
+// end: then the values are still to show.
+func stageFor(id string, orders []changeOrder, s step, c change) string {
 	o, ok := find(orders, id)
 	switch {
-	case !ok || stage != completed || reached(o.set, now):
-		return stage
-	case changed(o.set, diffs):
+	case !ok || s.stage != completed || reached(o.set, c.now):
+		return s.stage
+	case changed(o.set, c.diffs):
 		return requested
+	case s.named:
+		return approved
 	default:
 		return rejected
 	}

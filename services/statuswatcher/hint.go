@@ -20,7 +20,11 @@ func hintSubjects() []string {
 }
 
 // pointer is a circuit that a hint names.
-type pointer struct{ account, role, exchangeID string }
+type pointer struct {
+	account, role, exchangeID string
+	// token says that the circuit redeems a service token.
+	token bool
+}
 
 // hint has the circuits that a fact names looked at, at once and a few times after. It
 // does not wait for that: should this instance die, a sweep sees what there was to see.
@@ -33,6 +37,9 @@ func (w *Watcher) hint(ctx context.Context, r journal.Record) error {
 		return journal.Permanent(err)
 	}
 	for _, p := range named {
+		if from, ok := w.rt.Accounts.ByName(p.account); ok && p.token {
+			w.redeemed(exchangeOf(from.API))
+		}
 		a := w.watches[w.observerOf(p)]
 		if a == nil {
 			continue // no account of this process sees it
@@ -73,7 +80,7 @@ func pointers(r journal.Record) ([]pointer, error) {
 		var all []pointer
 		for _, l := range o.GetLegs() {
 			if l.GetExchangeId() != "" {
-				all = append(all, pointer{o.GetAccount(), exchange.Buyer, l.GetExchangeId()})
+				all = append(all, pointer{o.GetAccount(), exchange.Buyer, l.GetExchangeId(), o.GetFlow() == tokenFlow})
 			}
 		}
 		return all, nil
@@ -82,12 +89,12 @@ func pointers(r journal.Record) ([]pointer, error) {
 		if err := r.Into(&l); err != nil {
 			return nil, err
 		}
-		return []pointer{{l.GetAccount(), exchange.Seller, l.GetExchangeId()}}, nil
+		return []pointer{{l.GetAccount(), exchange.Seller, l.GetExchangeId(), false}}, nil
 	default:
 		var a patchbayv1.Approval
 		if err := r.Into(&a); err != nil {
 			return nil, err
 		}
-		return []pointer{{a.GetAccount(), exchange.Seller, a.GetConnection().GetExchangeId()}}, nil
+		return []pointer{{a.GetAccount(), exchange.Seller, a.GetConnection().GetExchangeId(), false}}, nil
 	}
 }

@@ -37,6 +37,8 @@ type index struct {
 	calling  map[string]time.Time         // order id to when a call for it began whose outcome is not known
 	altering map[string]map[string]bool   // connection id to the change orders under way on it
 	told     map[string]map[string]uint64 // order id to connection id to the fact that told the end of the change
+	removing map[string]map[string]bool   // connection id to the delete orders under way on it
+	tokens   map[string]tokenNote         // by token id
 }
 
 // circuit is what the journal says of one connection, with the records after which the
@@ -88,6 +90,7 @@ type claim struct{ order, leg string }
 // link is what a circuit has from the order that made it.
 type link struct {
 	order, leg, flow string
+	account          string // that ordered
 	cause            string
 	origin           event.Origin
 }
@@ -98,6 +101,7 @@ func newIndex() *index {
 		orders: map[string]*orderNote{}, byKey: map[string][]placing{}, claims: map[string]claim{},
 		awaited: map[string]awaited{}, calling: map[string]time.Time{},
 		altering: map[string]map[string]bool{}, told: map[string]map[string]uint64{},
+		removing: map[string]map[string]bool{}, tokens: map[string]tokenNote{},
 	}
 }
 
@@ -147,12 +151,17 @@ func (x *index) note(r journal.Record) {
 		}
 	case event.Connection, event.Change, event.Sighting:
 		x.noteCircuit(e, r)
+	case event.Token:
+		x.noteToken(e.ID, r)
 	default: // the rest only moves the position
 	}
 }
 
+// factOf is the first word of what a subject says of its entity.
+func factOf(r journal.Record) string { return strings.Split(r.Subject, ".")[2] }
+
 func (x *index) noteCircuit(e event.Entity, r journal.Record) {
-	fact := strings.Split(r.Subject, ".")[2]
+	fact := factOf(r)
 	var t patchbayv1.Transition
 	var ch patchbayv1.Change
 	var si patchbayv1.Sighting
@@ -245,11 +254,12 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 		if n.kind == exchange.Create && o.GetFact() == "placing" && l.GetState() == "placing" {
 			x.notePlacing(l.GetAttempt().GetLookupKey(), placing{id, l.GetLeg(), r.Event.ID(), r.Stamp})
 		}
-		if c := l.GetConnectionId(); n.kind == exchange.Change && c != "" {
-			if x.altering[c] == nil {
-				x.altering[c] = map[string]bool{}
-			}
-			x.altering[c][id] = true
+		switch c := l.GetConnectionId(); {
+		case c == "":
+		case n.kind == exchange.Change:
+			put(x.altering, c, id)
+		case n.kind == exchange.Delete:
+			put(x.removing, c, id)
 		}
 	}
 	if n.ended {
@@ -258,6 +268,22 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 	x.await(n, r.Stamp)
 	for _, l := range o.GetLegs() {
 		x.rest(l.GetConnectionId())
+	}
+}
+
+// put notes an order under a connection.
+func put(orders map[string]map[string]bool, connection, order string) {
+	if orders[connection] == nil {
+		orders[connection] = map[string]bool{}
+	}
+	orders[connection][order] = true
+}
+
+// drop is put undone.
+func drop(orders map[string]map[string]bool, connection, order string) {
+	delete(orders[connection], order)
+	if len(orders[connection]) == 0 {
+		delete(orders, connection)
 	}
 }
 
@@ -290,10 +316,8 @@ func (x *index) notePlacing(key string, p placing) {
 func (x *index) close(id string, o *patchbayv1.Order) {
 	for _, l := range o.GetLegs() {
 		c, key := l.GetConnectionId(), l.GetAttempt().GetLookupKey()
-		delete(x.altering[c], id)
-		if len(x.altering[c]) == 0 {
-			delete(x.altering, c)
-		}
+		drop(x.altering, c, id)
+		drop(x.removing, c, id)
 		if o.GetOutcome() == "completed" {
 			x.byKey[key] = slices.DeleteFunc(x.byKey[key], func(p placing) bool { return p.order == id })
 		}
@@ -395,6 +419,13 @@ func (x *index) alive() []circuit {
 	return all
 }
 
+// deleting reports whether an order to delete a circuit is under way.
+func (x *index) deleting(id string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.removing[id]) > 0
+}
+
 // expected are the exchange ids that orders of an account have placed and nobody has seen.
 func (x *index) expected(account string) []string {
 	x.mu.Lock()
@@ -460,7 +491,7 @@ func (x *index) mayBeCalled(account string, created, now time.Time) bool {
 
 func (x *index) link(p placing) link {
 	n := x.orders[p.order]
-	return link{order: p.order, leg: p.leg, flow: n.flow, cause: p.event, origin: n.origin}
+	return link{order: p.order, leg: p.leg, flow: n.flow, account: n.account, cause: p.event, origin: n.origin}
 }
 
 // originOf is the trace of an order.

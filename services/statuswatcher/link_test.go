@@ -50,7 +50,7 @@ func TestAnnounceWaitsForIndex(t *testing.T) {
 	defer cancel()
 	taken, followed := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := w.watches["acme"].takeAll(ctx, []shown{{conn: c, role: exchange.Buyer, at: time.Now()}}, 0)
+		_, err := w.watches["acme"].takeAll(ctx, []shown{{conn: c, role: exchange.Buyer, by: "sweep", at: time.Now()}}, 0)
 		taken <- err
 	}()
 	select {
@@ -99,6 +99,17 @@ func TestParties(t *testing.T) {
 		if o := p.observer(buyer, seller); buyer != tt.buyer || seller != tt.seller || o != tt.observer {
 			t.Errorf("%s/%s shown to %s as %q: %q, %q, observer %q; want %q, %q, %q: %s", tt.port, tt.profile,
 				tt.lister, tt.role, buyer, seller, o, tt.buyer, tt.seller, tt.observer, tt.reason)
+		}
+	}
+	two := newParties(account.File{Accounts: []account.Account{
+		{Name: "x", API: account.ECX, Role: account.Seller}, {Name: "f", API: account.Fabric, Role: account.Seller},
+	}})
+	two.learn("x", exchange.Parties{Profiles: []string{"f-1"}})
+	two.learn("f", exchange.Parties{Profiles: []string{"f-1"}})
+	c := &patchbayv1.Connection{ZSide: &patchbayv1.Side{ProfileId: "f-1"}}
+	for api, want := range map[account.API]string{account.ECX: "x", account.Fabric: "f", account.PacketFabric: ""} {
+		if got := two.sellerAt(c, api); got != want {
+			t.Errorf("seller at %s = %q, want %q: who orders at an API is answered through it", api, got, want)
 		}
 	}
 	if o := p.observer("left", "s"); o != "s" {

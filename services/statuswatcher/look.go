@@ -42,7 +42,9 @@ type result struct {
 	moved, moving bool
 	// doubt is the state that was seen and not believed.
 	doubt *status.State
-	err   error
+	// open says that the circuit has to be shown again before there is news of it.
+	open bool
+	err  error
 }
 
 // visit asks for one circuit directly and takes in the answer.
@@ -83,7 +85,11 @@ func (a *watch) visitOnce(ctx context.Context, c chase) result {
 	if conn != nil {
 		id = conn.GetId()
 	}
-	if k, _ := a.index.circuit(id); k.conn == nil && conn == nil {
+	k, _ := a.index.circuit(id)
+	if conn == nil && a.unbelievable(k, c) {
+		return result{moving: true}
+	}
+	if k.conn == nil && conn == nil {
 		if conn = a.vanished(c.exchangeID); conn != nil && !confirmed(sight{direct: true, doubt: c.doubt}, status.Gone()) {
 			gone := status.Gone()
 			return result{doubt: &gone, moving: true}
@@ -107,7 +113,7 @@ func (a *watch) visitOnce(ctx context.Context, c chase) result {
 // a word of it its order would wait for ever. It is nil where it may still turn up.
 func (a *watch) vanished(exchangeID string) *patchbayv1.Connection {
 	since, ok := a.index.unseenSince(exchangeID, a.account.Name)
-	if !ok || a.rt.Journal.Now().Sub(since) < 2*a.pace.Full {
+	if !ok || a.Healthy() != nil || a.rt.Journal.Now().Sub(since) < 2*a.pace.Full {
 		return nil
 	}
 	ex := exchangeOf(a.account.API)
@@ -149,8 +155,9 @@ func (a *watch) take(ctx context.Context, l look) result {
 		return result{}
 	}
 	if around.order == "" && k.conn == nil && a.early(l.conn) {
-		return result{moving: true}
+		return result{moving: true, open: true}
 	}
+	l.told = a.told(ctx, k.past, l, around.surroundings)
 	n, v := observe(k.past, l.sight, around.surroundings)
 	switch v {
 	case doubtful:
@@ -175,13 +182,42 @@ func (a *watch) take(ctx context.Context, l look) result {
 // show enough to be told by its key, and a call that may have created it is not over. Lists
 // show it again.
 func (a *watch) early(c *patchbayv1.Connection) bool {
-	return a.client.KeyOf(c) == "" && a.index.mayBeCalled(a.account.Name, createdAt(c), a.rt.Journal.Now())
+	for _, other := range a.kin() {
+		if other.account.Role.Buys() && other.client.KeyOf(c) == "" &&
+			a.index.mayBeCalled(other.account.Name, createdAt(c), a.rt.Journal.Now()) {
+			return true
+		}
+	}
+	return false
+}
+
+// kin are the accounts that may be shown the same circuits, this one first: an order of
+// any of them may have made a circuit that this one sees first.
+func (a *watch) kin() []*watch {
+	all := []*watch{a}
+	for _, acc := range a.rt.Accounts.Accounts {
+		if other := a.watches[acc.Name]; other != nil && other != a && exchangeOf(acc.API) == exchangeOf(a.account.API) {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+// linkOf finds the order of a circuit by its exchange id or by what it shows, as any of
+// the accounts that may have ordered it would look it up.
+func (a *watch) linkOf(c *patchbayv1.Connection) link {
+	for _, other := range a.kin() {
+		if l := a.index.linkOf(c.GetExchangeId(), other.client.KeyOf(c), createdAt(c)); l.order != "" {
+			return l
+		}
+	}
+	return link{}
 }
 
 // pass leaves a circuit to the account that observes it, with a hint if it has moved.
 func (a *watch) pass(observer string, k circuit, l look) {
 	other := a.watches[observer]
-	if other == nil || l.conn == nil || k.conn != nil && stateOf(k.conn) == stateOf(l.conn) {
+	if other == nil || l.conn == nil || k.conn != nil && alike(k.conn, l.conn) {
 		return
 	}
 	other.pursue(chase{exchangeID: l.conn.GetExchangeId(), by: "sweep", cause: l.cause, at: time.Now()})
@@ -201,12 +237,16 @@ func (a *watch) around(k circuit, conn *patchbayv1.Connection, role string, orde
 	e.changes = orders
 	switch {
 	case k.conn == nil:
-		e.link = a.index.linkOf(shown.GetExchangeId(), a.client.KeyOf(shown), createdAt(shown))
+		e.link = a.linkOf(shown)
 	case k.newest().GetOrderId() == "":
 		e.link = a.index.linkOf(shown.GetExchangeId(), "", time.Time{})
 	}
 	e.order, e.leg, e.flow = e.link.order, e.link.leg, e.link.flow
 	buyer, seller := a.parties.on(shown, a.account.Name, role)
+	if by, ok := a.rt.Accounts.ByName(e.link.account); ok && by.Role.Buys() {
+		buyer = by.Name // of several accounts that own the port the one that ordered
+		seller = cmp.Or(a.parties.sellerAt(shown, by.API), seller)
+	}
 	e.buyer = cmp.Or(k.account(exchange.Buyer), buyer)
 	e.seller = cmp.Or(k.account(exchange.Seller), seller)
 	return e
@@ -287,6 +327,9 @@ func (a *watch) append(ctx context.Context, after *journal.Record, f event.Fact)
 // announce counts a transition, and logs one into a state that nobody documented.
 func (a *watch) announce(ctx context.Context, t *patchbayv1.Transition) {
 	a.meters.saw(ctx, a.account.Name, t)
+	if c := t.GetConnection(); c.GetFlow() == tokenFlow && (t.GetFirst() || status.Status(c.GetStatus()).Ended()) {
+		a.redeemed(c.GetExchange())
+	}
 	s := stateOf(t.GetConnection())
 	if s.Status != status.Unknown && s.Provider != status.ProviderUnknown {
 		return

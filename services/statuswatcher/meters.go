@@ -18,11 +18,12 @@ type meters struct {
 	looks  metric.Int64Counter
 	lag    metric.Float64Histogram
 	moving metric.Int64Gauge
+	absent metric.Int64Gauge
 }
 
 func newMeters() (m meters, err error) {
 	meter := otel.Meter(scope)
-	var errs [3]error
+	var errs [4]error
 	m.looks, errs[0] = meter.Int64Counter("patchbay.watch.looks",
 		metric.WithDescription("Looks at an exchange: single circuits, lists, and what became of them."),
 		metric.WithUnit("{look}"))
@@ -30,10 +31,14 @@ func newMeters() (m meters, err error) {
 		metric.WithDescription("Time from a change at the exchange to its being seen."), metric.WithUnit("s"))
 	m.moving, errs[2] = meter.Int64Gauge("patchbay.watch.moving",
 		metric.WithDescription("Circuits of which more is to come."), metric.WithUnit("{circuit}"))
+	m.absent, errs[3] = meter.Int64Gauge("patchbay.watch.absent",
+		metric.WithDescription("Circuits that the exchange does not show any more and that are not believed to be gone."),
+		metric.WithUnit("{circuit}"))
 	return m, errors.Join(errs[:]...)
 }
 
-// looked counts a look of a kind (get, moving or all) by how it ended.
+// looked counts a look of a kind (get, batch, past, tokens, moving, changed or all) by how
+// it ended.
 func (m meters) looked(ctx context.Context, account, kind string, err error) {
 	outcome := "ok"
 	if err != nil {
@@ -54,4 +59,8 @@ func (m meters) saw(ctx context.Context, account string, t *patchbayv1.Transitio
 
 func (m meters) inMotion(ctx context.Context, account string, n int) {
 	m.moving.Record(ctx, int64(n), metric.WithAttributes(attribute.String("account", account)))
+}
+
+func (m meters) held(ctx context.Context, account string, n int) {
+	m.absent.Record(ctx, int64(n), metric.WithAttributes(attribute.String("account", account)))
 }

@@ -44,6 +44,8 @@ type sight struct {
 	doubt *status.State
 	// direct says that the circuit itself was asked for, not a list.
 	direct bool
+	// told are the statuses that the exchange says the circuit had since the last look.
+	told []status.Status
 }
 
 // surroundings is what is known of a circuit besides what it shows.
@@ -149,30 +151,21 @@ func complete(p past, s sight, around surroundings) *patchbayv1.Connection {
 // transitions are the steps from the last connection fact to what is seen now; from is
 // nil for a circuit seen for the first time.
 func transitions(from, whole *patchbayv1.Connection, s sight) []*patchbayv1.Transition {
-	api, flow, to := status.API(whole.GetApi()), flowOf(whole), stateOf(whole)
-	var path status.Path
-	switch {
-	case from != nil:
-		path = status.Between(api, flow, stateOf(from), to)
-	case whole.GetOrderId() != "":
-		path = status.SinceBirth(api, flow, to)
-	default:
-		path = status.Between(api, flow, status.State{}, to)
-	}
+	way := path(from, whole, s.told)
 	var steps []*patchbayv1.Transition
 	var before *patchbayv1.State
 	if from != nil {
 		before = wire(stateOf(from))
 	}
-	for i, step := range path.Steps {
-		last := i == len(path.Steps)-1
+	for i, step := range way.Steps {
+		last := i == len(way.Steps)-1
 		conn := proto.CloneOf(whole)
 		setState(conn, step)
 		steps = append(steps, &patchbayv1.Transition{
 			Connection: conn, From: before, To: wire(step), ObservedBy: s.by,
 			Inferred:     !last,
-			Skipped:      last && path.Kind == status.Skipped,
-			Unexpected:   last && path.Kind == status.Unexpected,
+			Skipped:      last && way.Kind == status.Skipped,
+			Unexpected:   last && way.Kind == status.Unexpected,
 			First:        i == 0 && from == nil,
 			ExchangeTime: exchangeTime(s.conn),
 			ObservedAt:   timestamppb.New(s.at),
@@ -181,6 +174,23 @@ func transitions(from, whole *patchbayv1.Connection, s sight) []*patchbayv1.Tran
 	}
 	return steps
 }
+
+// path is what happened from the last connection fact to what is seen now, given what the
+// exchange tells of the time between; see [transitions].
+func path(from, whole *patchbayv1.Connection, told []status.Status) status.Path {
+	api, flow, to := status.API(whole.GetApi()), flowOf(whole), stateOf(whole)
+	switch {
+	case from != nil:
+		return status.Told(api, flow, stateOf(from), to, told)
+	case whole.GetOrderId() != "":
+		return status.ToldSinceBirth(api, flow, to, told)
+	default:
+		return status.Between(api, flow, status.State{}, to)
+	}
+}
+
+// tokenFlow is the flow of a circuit that redeems a service token.
+const tokenFlow = "token"
 
 // exchangeTime is when what is seen happened, by the exchange's clock; nil if it does not say.
 func exchangeTime(c *patchbayv1.Connection) *timestamppb.Timestamp {
@@ -212,7 +222,7 @@ func sightings(p past, whole *patchbayv1.Connection, s sight) []*patchbayv1.Sigh
 // flowOf is the chart that a connection follows. A circuit bought by token goes the way of
 // one between ports of one owner.
 func flowOf(c *patchbayv1.Connection) status.Flow {
-	if c.GetFlow() == "token" {
+	if c.GetFlow() == tokenFlow {
 		return status.OwnFlow
 	}
 	return status.Flow(c.GetFlow())

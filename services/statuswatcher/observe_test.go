@@ -222,6 +222,74 @@ func TestObserveChanges(t *testing.T) {
 	}
 }
 
+// Fabric names the state of a change request, and calls more than changes so.
+func TestObserveChangeWords(t *testing.T) {
+	speed := int32(200)
+	order := changeOrder{id: "o-9", set: &patchbayv1.ChangeSet{BandwidthMbps: &speed}, placed: true}
+	at := func(s status.Status, word string, edits ...func(*patchbayv1.Connection)) *patchbayv1.Connection {
+		c := circuitIn(s, status.Available, 1)
+		c.Api, c.Native.Change = "fabric", word
+		for _, edit := range edits {
+			edit(c)
+		}
+		return c
+	}
+	busy := func(c *patchbayv1.Connection) { c.ChangePending = true }
+	waiting := func(c *patchbayv1.Connection) { c.ChangePending, c.PendingBandwidthMbps = true, 200 }
+	faster := func(c *patchbayv1.Connection) { c.BandwidthMbps = 200 }
+	up, asked := status.Provisioned, &patchbayv1.Change{Status: "SUBMITTED_FOR_APPROVAL", Native: "SUBMITTED_FOR_APPROVAL", OrderId: "o-9"}
+	for _, tt := range []struct {
+		name, reason string
+		was          *patchbayv1.Connection
+		change       *patchbayv1.Change
+		now          *patchbayv1.Connection
+		orders       []changeOrder
+		want         string
+	}{
+		{"creation ends", "the status tells it", at(up, "APPROVED"), nil, at(up, "COMPLETED"), nil, " PROVISIONED/AVAILABLE"},
+		{"deletion asked for", "the status tells it", at(up, "COMPLETED"), nil,
+			at(status.PendingDelete, "SUBMITTED_FOR_APPROVAL"), nil, " PENDING_DELETE/AVAILABLE"},
+		{"submitted", "the seller is asked", at(up, "COMPLETED"), nil, at(up, "SUBMITTED_FOR_APPROVAL", waiting), []changeOrder{order},
+			" SUBMITTED_FOR_APPROVAL:o-9(pendingBandwidthMbps 0>200)(changePending false>true) PROVISIONED/AVAILABLE"},
+		{"approved", "the exchange's word counts", at(up, "SUBMITTED_FOR_APPROVAL", waiting), asked, at(up, "APPROVED", waiting),
+			[]changeOrder{order}, " APPROVED:o-9 PROVISIONED/AVAILABLE"},
+		{"failed", "as the exchange says", at(up, "SUBMITTED_FOR_APPROVAL", waiting), asked, at(up, "FAILED"), []changeOrder{order},
+			" FAILED:o-9(pendingBandwidthMbps 200>0)(changePending true>false) PROVISIONED/AVAILABLE"},
+		{"refused between two looks", "nothing else tells the order's end", at(up, "COMPLETED"), nil, at(up, "REJECTED"),
+			[]changeOrder{order}, " REJECTED:o-9 PROVISIONED/AVAILABLE"},
+		{"completed", "with its values", at(up, "APPROVED", busy), asked, at(up, "COMPLETED", faster), []changeOrder{order},
+			" COMPLETED:o-9(bandwidthMbps 50>200)(changePending true>false) PROVISIONED/AVAILABLE"},
+		{"completed, not shown yet", "the values come later", at(up, "APPROVED", busy), asked, at(up, "COMPLETED"), []changeOrder{order},
+			" APPROVED:o-9(changePending true>false) PROVISIONED/AVAILABLE"},
+		{"undocumented", "a word nobody knows ends nothing", at(up, "APPROVED", busy), asked, at(up, "MOONSTRUCK", busy),
+			[]changeOrder{order}, " UNKNOWN:o-9 PROVISIONED/AVAILABLE"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := past{conn: tt.was, change: tt.change}
+			n, _ := observe(p, sight{conn: tt.now}, surroundings{changes: tt.orders})
+			if got := brief(n); got != tt.want {
+				t.Errorf("news =%s, want%s: %s", got, tt.want, tt.reason)
+			}
+			for _, c := range n.changes {
+				if c.GetNative() != tt.now.GetNative().GetChange() {
+					t.Errorf("native = %q, want the exchange's own word", c.GetNative())
+				}
+				if c.GetOrderId() == "o-9" && final(c.GetStatus()) {
+					tt.orders[0].settled = true
+				}
+			}
+			died := n
+			died.transitions = nil
+			if again, _ := observe(fold(p, died), sight{conn: tt.now}, surroundings{changes: tt.orders}); len(again.changes) > 0 {
+				t.Errorf("after dying between the two =%s, want no change again", brief(again))
+			}
+			if again, _ := observe(fold(p, n), sight{conn: tt.now}, surroundings{changes: tt.orders}); !again.none() {
+				t.Errorf("the same look again =%s, want nothing", brief(again))
+			}
+		})
+	}
+}
+
 // A change and a step in one look: the change does not give the step away.
 func TestObserveBoth(t *testing.T) {
 	p := past{conn: circuitIn(status.Provisioned, status.Available, 1)}
@@ -261,6 +329,7 @@ func TestObserveProperty(t *testing.T) {
 					rapid.SampledFrom(status.Providers()).Draw(t, "provider"), second)
 				s.conn.Api, s.conn.Flow = string(api), flow
 				s.conn.Name = rapid.SampledFrom([]string{"one", "two"}).Draw(t, "name")
+				s.conn.Native.Change = rapid.SampledFrom([]string{"", "REQUESTED", "COMPLETED", "MOONSTRUCK"}).Draw(t, "change")
 			}
 			n, v := observe(p, s, around)
 			if v != taken && !n.none() {

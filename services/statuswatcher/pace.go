@@ -5,18 +5,23 @@ import (
 	"time"
 )
 
-// Pace says how often the exchanges are asked. The zero Pace is the default.
+// Pace says how often the exchanges are asked, and when their silence is believed. The zero
+// Pace is the default.
 type Pace struct {
 	// Moving is the time between looks while circuits move; default 5s.
 	Moving time.Duration
 	// Quiet is what it grows to while nothing moves, by half each time; default 1m.
 	Quiet time.Duration
 	// Full is the time between sweeps over all circuits, which find absences; default
-	// 15m, at most 1h.
+	// 15m, at most 1h. It is four times as long, at most 1h, where the exchange says what
+	// has changed. Service tokens are listed as often.
 	Full time.Duration
 	// Settle is how long a look that goes backward waits for the one that confirms it;
 	// default 1s.
 	Settle time.Duration
+	// Gone names accounts whose circuits the operator knows to be gone, so that they are
+	// announced as gone although the exchange shows almost none of them any more.
+	Gone []string
 }
 
 // longestFull bounds how long an absence may go unseen.

@@ -52,6 +52,20 @@ func (p *parties) on(c *patchbayv1.Connection, lister, role string) (buyer, sell
 	return buyer, seller
 }
 
+// sellerAt is the first account of the file at an API that sells a circuit's profile; empty
+// if there is none. Where two APIs show one circuit, both sides are then seen and answered
+// through the one that it was ordered by.
+func (p *parties) sellerAt(c *patchbayv1.Connection, api account.API) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.file.Sellers() {
+		if a.API == api && slices.Contains(p.of[a.Name].Profiles, c.GetZSide().GetProfileId()) {
+			return a.Name
+		}
+	}
+	return ""
+}
+
 // observer is the one account that observes a circuit: the buyer's if it is ours, else the
 // seller's. An account that has left the file observes nothing.
 func (p *parties) observer(buyer, seller string) string {

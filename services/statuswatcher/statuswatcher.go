@@ -16,6 +16,24 @@
 // those that are gone. An instance that is started twice, or a hundred times, writes
 // nothing twice; it only spends more of the budget.
 //
+// What an exchange offers besides is used where it has it. One that says what has changed
+// ([exchange.Feed]) is read from a mark on that rises only after everything was written
+// down, and stays behind by the time an exchange takes to show a change; what is in motion
+// and not among that is read many at a time ([exchange.Batch]), what waits for a decision
+// more rarely. Its own account of the past ([exchange.Past]) makes steps certain that two
+// looks leave open. Its service tokens ([exchange.Tokens]) have facts of their own, under
+// an HMAC: a token is a secret.
+//
+// Of several accounts of ours that are shown a circuit one observes it, and only its words
+// count: the account that ordered it, else the first in the file that owns the port it
+// begins at, else the seller's. The native words of two APIs differ, and circuits that
+// changed them with whoever looked last would never be at rest. Another account only
+// hints.
+//
+// An exchange that suddenly shows nothing is more likely another exchange than an empty
+// one. No circuit is announced as gone unless a list of everything showed the others, and
+// where almost all are absent, not without an operator's word; see [Pace.Gone].
+//
 // It promises that the facts of a connection are a path without gap or repeat that ends
 // in what the exchange shows, and that a circuit ordered here is announced with its order,
 // leg and trace. It never acts on what it sees, and asks the exchange for nothing but looks.
@@ -47,8 +65,14 @@ type Watcher struct {
 	watches map[string]*watch
 }
 
-// New makes a watcher of the runtime's accounts. It asks nobody anything yet.
+// New makes a watcher of the runtime's accounts. It asks nobody anything yet. It fails if
+// the pace names an account that is not in the file.
 func New(rt service.Runtime, pace Pace) (*Watcher, error) {
+	for _, gone := range pace.Gone {
+		if _, ok := rt.Accounts.ByName(gone); !ok {
+			return nil, fmt.Errorf("status-watcher: there is no account %q whose circuits may be gone", gone)
+		}
+	}
 	m, err := newMeters()
 	if err != nil {
 		return nil, fmt.Errorf("status-watcher: %w", err)
@@ -82,6 +106,9 @@ func Run(ctx context.Context, rt service.Runtime, pace Pace) error {
 func (w *Watcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if w.rt.Check != nil {
+		w.rt.Check(name, w.Healthy)
+	}
 	var work errgroup.Group
 	work.Go(func() error {
 		defer cancel() // it ends before ctx does only if the journal is closed

@@ -18,17 +18,18 @@ import (
 // sweeping sweeps over the account's lists until ctx ends.
 func (a *watch) sweeping(ctx context.Context) {
 	pace := newCadence(a.pace)
-	var full time.Time // when the next sweep over everything is due
+	var full, last time.Time // when the next sweep over everything is due, and when the last was
 	parties := time.Now().Add(partiesEvery)
 	failing := false
 	for ctx.Err() == nil {
 		if !time.Now().Before(parties) && a.readParties(ctx) == nil {
 			parties = time.Now().Add(partiesEvery)
 		}
-		all := !time.Now().Before(full)
+		all := !time.Now().Before(full) || a.wantsAll() && time.Since(last) >= a.pace.Quiet
 		moved, err := a.sweep(ctx, all)
 		if err == nil && all {
-			full = time.Now().Add(min(jittered(a.pace.Full), longestFull))
+			last = time.Now()
+			full = last.Add(min(jittered(a.fullEvery()), longestFull))
 		}
 		a.report(ctx, err, &failing)
 		if moved {
@@ -36,6 +37,15 @@ func (a *watch) sweeping(ctx context.Context) {
 		}
 		a.rest(ctx, &pace)
 	}
+}
+
+// fullEvery is the time between sweeps over everything. An exchange that says what has
+// changed needs them for absences alone, and their calls grow with what exists.
+func (a *watch) fullEvery() time.Duration {
+	if a.feed != nil {
+		return 4 * a.pace.Full
+	}
+	return a.pace.Full
 }
 
 // report says once that sweeps fail, and once that they do not any more.
@@ -72,15 +82,34 @@ func (a *watch) rest(ctx context.Context, pace *cadence) {
 	}
 }
 
-// shown is a circuit of a list that may be news.
+// shown is a circuit of an answer that may be news.
 type shown struct {
 	conn *patchbayv1.Connection
 	role string
+	by   string
 	at   time.Time
 }
 
-// sweep reads the account's lists, of everything or of what is in motion, and takes in what
-// they show. It reports whether anything moved.
+// Kinds of sweeps, as metrics have them.
+const (
+	sweepAll     = "all"     // everything
+	sweepMoving  = "moving"  // what is in motion, by the exchange's words
+	sweepChanged = "changed" // what changed since the last time
+)
+
+func (a *watch) kindOf(all bool) string {
+	switch {
+	case all:
+		return sweepAll
+	case a.feed != nil:
+		return sweepChanged
+	default:
+		return sweepMoving
+	}
+}
+
+// sweep reads the account's lists, of everything or of what is in motion or has changed,
+// and takes in what they show. It reports whether anything moved.
 func (a *watch) sweep(ctx context.Context, all bool) (moved bool, err error) {
 	ctx, span := a.tracer().Start(ctx, "sweep", trace.WithNewRoot(),
 		trace.WithAttributes(attribute.String("patchbay.account", a.account.Name), attribute.Bool("patchbay.full", all)))
@@ -93,35 +122,45 @@ func (a *watch) sweep(ctx context.Context, all bool) (moved bool, err error) {
 		span.End()
 	}()
 
-	before := a.index.now()
+	began, before := time.Now(), a.index.now()
 	seen := map[string]bool{}
-	fresh, err := a.list(ctx, all, before, seen)
+	fresh, newest, err := a.list(ctx, a.kindOf(all), before, seen)
+	var got intake
 	if err == nil || len(fresh) > 0 {
 		// What came before a list broke off is as good as the rest.
-		var terr error
-		moved, terr = a.takeAll(ctx, fresh, before)
-		err = errors.Join(err, terr)
+		got, err = a.takeMore(ctx, fresh, before, err)
 	}
-	if err == nil {
-		a.missing(ctx, all, before, seen)
+	if err != nil {
+		return got.moved, err
 	}
-	return moved, err
+	if !got.open {
+		a.mark.rise(newest, began, time.Now())
+	}
+	if all {
+		a.judge(ctx, before, seen)
+	}
+	more, err := a.missing(ctx, all, before, seen)
+	return got.moved || more.moved, err
+}
+
+// takeMore takes in what came of a list and keeps the list's own error.
+func (a *watch) takeMore(ctx context.Context, fresh []shown, before uint64, broken error) (intake, error) {
+	got, err := a.takeAll(ctx, fresh, before)
+	return got, errors.Join(broken, err)
 }
 
 // list reads the account's lists and keeps what may be news. The ids of all that was shown
-// go into seen.
-func (a *watch) list(ctx context.Context, all bool, before uint64, seen map[string]bool) ([]shown, error) {
+// go into seen; newest is the latest time that the exchange gave of any.
+func (a *watch) list(ctx context.Context, kind string, before uint64, seen map[string]bool) (fresh []shown, newest time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	kind := "moving"
-	if all {
-		kind = "all"
-	}
-	var fresh []shown
 	for _, role := range rolesOf(a.account) {
-		err := a.client.List(ctx, role, !all, func(c *patchbayv1.Connection) error {
+		err := a.read(ctx, kind, role, func(c *patchbayv1.Connection) error {
 			seen[c.GetId()] = true
-			l := shown{c, role, a.rt.Journal.Now()}
+			if at := c.GetUpdatedAt(); at != nil && at.AsTime().After(newest) {
+				newest = at.AsTime()
+			}
+			l := shown{c, role, "sweep", a.rt.Journal.Now()}
 			if !a.old(l, before) {
 				fresh = append(fresh, l)
 			}
@@ -129,10 +168,17 @@ func (a *watch) list(ctx context.Context, all bool, before uint64, seen map[stri
 		})
 		a.meters.looked(ctx, a.account.Name, kind, err)
 		if err != nil {
-			return fresh, fmt.Errorf("list circuits of %s as %s: %w", a.account.Name, role, err)
+			return fresh, newest, fmt.Errorf("list circuits of %s as %s: %w", a.account.Name, role, err)
 		}
 	}
-	return fresh, nil
+	return fresh, newest, nil
+}
+
+func (a *watch) read(ctx context.Context, kind, role string, yield func(*patchbayv1.Connection) error) error {
+	if kind == sweepChanged {
+		return a.feed.Changed(ctx, role, a.mark.since, yield)
+	}
+	return a.client.List(ctx, role, kind == sweepMoving, yield)
 }
 
 // old reports whether a circuit of a list is just as it is known.
@@ -146,65 +192,83 @@ func (a *watch) old(l shown, before uint64) bool {
 	}
 	around := a.around(k, l.conn, l.role, orders)
 	if a.parties.observer(around.buyer, around.seller) != a.account.Name {
-		return stateOf(k.conn) == stateOf(l.conn)
+		return alike(k.conn, l.conn)
 	}
 	n, v := observe(k.past, sight{conn: l.conn, by: "sweep", at: l.at}, around.surroundings)
 	return v == stale || v == taken && n.none()
 }
 
+// alike reports whether another account than the observer is shown nothing else than what
+// is known. Two APIs have words of their own for one circuit, and only the observer's
+// count: of another's the status alone is compared.
+func alike(known, shown *patchbayv1.Connection) bool {
+	if known.GetApi() != shown.GetApi() {
+		return known.GetStatus() == shown.GetStatus()
+	}
+	return stateOf(known) == stateOf(shown)
+}
+
+// intake is what came of taking in what lists showed.
+type intake struct {
+	// moved says that facts were written; open, that something has to be shown again.
+	moved, open bool
+}
+
 // takeAll takes in what lists showed. New circuits are announced only when every fact that
 // was there after they were seen is known, since one of them names their order.
-func (a *watch) takeAll(ctx context.Context, fresh []shown, before uint64) (moved bool, err error) {
+func (a *watch) takeAll(ctx context.Context, fresh []shown, before uint64) (got intake, err error) {
 	for _, l := range fresh {
 		if k, _ := a.index.circuit(l.conn.GetId()); k.conn == nil {
 			if err := a.sync(ctx); err != nil {
-				return false, err
+				return intake{open: true}, err
 			}
 			break
 		}
 	}
 	var errs []error
 	for _, l := range fresh {
-		s := sight{conn: l.conn, by: "sweep", at: l.at}
+		s := sight{conn: l.conn, by: l.by, at: l.at}
 		r := a.take(ctx, look{id: l.conn.GetId(), role: l.role, before: before, sight: s})
-		moved = moved || r.moved
+		got.moved = got.moved || r.moved
+		got.open = got.open || r.open || r.err != nil
 		switch {
 		case errors.Is(r.err, errOvertaken):
-			a.pursue(chase{exchangeID: l.conn.GetExchangeId(), role: l.role, by: "sweep", at: time.Now()})
+			a.pursue(chase{exchangeID: l.conn.GetExchangeId(), role: l.role, by: l.by, at: time.Now()})
 		case r.err != nil:
 			errs = append(errs, r.err)
 		case r.doubt != nil:
 			a.pursue(chase{
-				exchangeID: l.conn.GetExchangeId(), role: l.role, by: "sweep",
+				exchangeID: l.conn.GetExchangeId(), role: l.role, by: l.by,
 				at: time.Now().Add(a.pace.Settle), doubt: r.doubt,
 			})
 		}
 	}
-	return moved, errors.Join(errs...)
+	return got, errors.Join(errs...)
 }
 
-// missing has those circuits asked for directly that the lists should have shown: what is
-// in motion and not among that, what was placed and never seen, and, after a list of
-// everything, whatever has not ended.
-func (a *watch) missing(ctx context.Context, all bool, before uint64, seen map[string]bool) {
-	gone := status.Gone()
-	inMotion := 0
+// missing has those circuits asked for that the lists should have shown: what is in motion
+// and not among that, what was placed and never seen, and, after a list of everything,
+// whatever has not ended. They are asked for many at a time where the exchange can do
+// that, and else, or if it leaves them out, one by one.
+func (a *watch) missing(ctx context.Context, all bool, before uint64, seen map[string]bool) (intake, error) {
+	wanted := map[string]chase{} // by exchange id
 	ask := func(k circuit, doubt *status.State) {
-		if k.version > before || seen[k.conn.GetId()] {
-			return
+		if k.version <= before && !seen[k.conn.GetId()] {
+			id := k.conn.GetExchangeId()
+			wanted[id] = chase{exchangeID: id, by: "sweep", at: time.Now(), doubt: doubt, checked: doubt != nil}
 		}
-		a.pursue(chase{exchangeID: k.conn.GetExchangeId(), by: "sweep", at: time.Now(), doubt: doubt})
 	}
+	inMotion, patient := 0, a.patient()
 	for _, k := range a.index.inMotion() {
 		if a.observes(k) {
 			inMotion++
-			if !all {
+			if !all && (patient || !waits(k)) {
 				ask(k, nil)
 			}
 		}
 	}
 	a.meters.inMotion(ctx, a.account.Name, inMotion)
-	if all {
+	if gone := status.Gone(); all && a.Healthy() == nil {
 		for _, k := range a.index.alive() {
 			if a.observes(k) {
 				ask(k, &gone)
@@ -212,8 +276,17 @@ func (a *watch) missing(ctx context.Context, all bool, before uint64, seen map[s
 		}
 	}
 	for _, id := range a.index.expected(a.account.Name) {
-		a.pursue(chase{exchangeID: id, role: exchange.Buyer, by: "sweep", at: time.Now()})
+		wanted[id] = chase{exchangeID: id, role: exchange.Buyer, by: "sweep", at: time.Now()}
 	}
+	var got intake
+	var err error
+	if a.batch != nil && !all {
+		got, err = a.readMany(ctx, wanted)
+	}
+	for _, c := range wanted {
+		a.pursue(c)
+	}
+	return got, err
 }
 
 // observes reports whether a circuit is this account's to observe.

@@ -3,6 +3,7 @@ package statuswatcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,13 +34,24 @@ type watch struct {
 	*Watcher
 	account account.Account
 	client  exchange.Observing
-	known   chan struct{} // closed when the account's parties are known
-	pulse   chan struct{} // something moved: sweep soon
-	wake    chan struct{} // there is a new chase
+	feed    exchange.Feed  // nil if the exchange does not say what has changed
+	batch   exchange.Batch // nil if it shows circuits one by one or all
+	// confirmed says that the operator knows the account's circuits to be gone.
+	confirmed bool
 
-	mu     sync.Mutex
-	chases map[string]chase // by exchange id
-	away   time.Time        // nothing is asked before
+	known  chan struct{} // closed when the account's parties are known
+	pulse  chan struct{} // something moved: sweep soon
+	wake   chan struct{} // there is a new chase
+	redeem chan struct{} // a token may have been used: list the tokens soon
+
+	mark  mark      // of the sweeps alone
+	asked time.Time // when they asked last for what waits for a decision
+
+	mu       sync.Mutex
+	chases   map[string]chase // by exchange id
+	away     time.Time        // nothing is asked before
+	eclipse  *eclipse         // nil while the exchange shows what there was
+	demanded bool             // a sweep over everything should come soon
 }
 
 // chase is a circuit that is to be asked for directly.
@@ -58,13 +70,19 @@ type chase struct {
 	moved bool
 	// doubt is what an earlier look showed and was not believed.
 	doubt *status.State
+	// checked says that a sweep over everything showed the others and not this one.
+	checked bool
 }
 
 func newWatch(w *Watcher, a account.Account, c exchange.Observing) *watch {
-	return &watch{
+	n := &watch{
 		Watcher: w, account: a, client: c, known: make(chan struct{}), pulse: make(chan struct{}, 1),
-		wake: make(chan struct{}, 1), chases: map[string]chase{},
+		wake: make(chan struct{}, 1), redeem: make(chan struct{}, 1), chases: map[string]chase{},
+		confirmed: slices.Contains(w.pace.Gone, a.Name),
 	}
+	n.feed, _ = c.(exchange.Feed) // not every exchange has these
+	n.batch, _ = c.(exchange.Batch)
+	return n
 }
 
 // run watches until ctx ends.
@@ -80,7 +98,10 @@ func (a *watch) run(ctx context.Context) {
 	var work errgroup.Group
 	work.Go(func() error { a.sweeping(ctx); return nil })
 	work.Go(func() error { a.chasing(ctx); return nil })
-	_ = work.Wait() // both return nil
+	if issuer, ok := a.client.(exchange.Tokens); ok {
+		work.Go(func() error { a.listingTokens(ctx, issuer); return nil })
+	}
+	_ = work.Wait() // all return nil
 }
 
 // getAcquainted reads the account's parties, as often as it takes, and then waits a while
@@ -174,6 +195,7 @@ func merged(old, c chase) chase {
 	if c.doubt == nil {
 		c.doubt = old.doubt
 	}
+	c.checked = c.checked || old.checked
 	return c
 }
 
@@ -226,7 +248,7 @@ func (a *watch) chasing(ctx context.Context) {
 func (a *watch) after(c chase, r result) (chase, bool) {
 	now := time.Now()
 	if r.err == nil {
-		c.doubt = r.doubt
+		c.doubt, c.checked = r.doubt, c.checked && r.doubt != nil
 	}
 	c.moved = c.moved || r.moved
 	if r.moved {

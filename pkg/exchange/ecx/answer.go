@@ -3,13 +3,12 @@ package ecx
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"net/http"
 	"regexp"
 	"strings"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 )
 
 // Codes of the exchange that mean something to us.
@@ -21,10 +20,10 @@ const (
 
 // complaint is one error in the exchange's own form.
 type complaint struct {
-	Code     text `json:"errorCode"`
-	Message  text `json:"errorMessage"`
-	More     text `json:"moreInfo"`
-	Property text `json:"property"`
+	Code     wire.Text `json:"errorCode"`
+	Message  wire.Text `json:"errorMessage"`
+	More     wire.Text `json:"moreInfo"`
+	Property wire.Text `json:"property"`
 }
 
 // complaints reads an error body: an array of complaints or a single one. It reports
@@ -98,21 +97,13 @@ const (
 )
 
 // judge says what a deciding call did that was answered. A 2xx is for others to judge.
-func judge(r reply, v verb, secrets []string) exchange.Outcome {
-	out := exchange.Outcome{Class: exchange.Unknown, Answer: r.words()}
-	switch r.status {
-	case http.StatusUnauthorized:
-		out.Class = exchange.NotSent
-		out.Answer = "401 Unauthorized, under a new token too"
-		return out
-	case http.StatusTooManyRequests:
-		out.Class, out.After = exchange.Busy, retryAfter(r.header, r.at)
-		return out
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, 499:
+func judge(r wire.Reply, v verb, secrets []string) exchange.Outcome {
+	out, settled := wire.Settled(r)
+	if settled {
 		return out
 	}
-	list, own := complaints(r.body)
-	if r.status < 400 || r.status > 499 || !own {
+	list, own := complaints(r.Body)
+	if !own {
 		return out
 	}
 	out.Class = exchange.Refused
@@ -137,11 +128,11 @@ func tell(out *exchange.Outcome, list []complaint, secrets []string) {
 		if first.taken() && !c.taken() {
 			first = c
 		}
-		words = append(words, scrub(c.words(), secrets))
+		words = append(words, wire.Scrub(c.words(), secrets))
 	}
 	out.Message = strings.Join(words, "; ")
-	out.Code = scrub(string(first.Code), secrets)
-	out.Property = scrub(string(first.Property), secrets)
+	out.Code = wire.Scrub(string(first.Code), secrets)
+	out.Property = wire.Scrub(string(first.Property), secrets)
 	out.Leg = first.leg()
 	for _, c := range list {
 		if c.leg() != out.Leg {
@@ -159,26 +150,11 @@ func all(list []complaint, is func(complaint) bool) bool {
 	return true
 }
 
-// unanswered says what a deciding call did that has no whole answer.
-func unanswered(err error) exchange.Outcome {
-	var busy exchange.Throttled
-	var never notSent
-	switch {
-	case errors.As(err, &busy):
-		return exchange.Outcome{Class: exchange.Busy, Answer: busy.Error(), After: busy.After}
-	case errors.As(err, &never):
-		return exchange.Outcome{Class: exchange.NotSent, Answer: never.Error()}
-	}
-	return exchange.Outcome{Class: exchange.Unknown, Answer: lostWords(err)}
-}
-
-func lostWords(err error) string { return plain(err, nil).Error() }
-
 // saved is the answer to a command. Its message differs between sources and says nothing.
 type saved struct {
-	Message   text `json:"message"`
-	Primary   text `json:"primaryConnectionId"`
-	Secondary text `json:"secondaryConnectionId"`
+	Message   wire.Text `json:"message"`
+	Primary   wire.Text `json:"primaryConnectionId"`
+	Secondary wire.Text `json:"secondaryConnectionId"`
 }
 
 func readSaved(body []byte) (saved, bool) {
@@ -188,35 +164,35 @@ func readSaved(body []byte) (saved, bool) {
 
 // placed says what a create did that was answered with a 2xx: Done if there is an id for
 // each leg, Partial if for one of two.
-func placed(r reply, legs []string) exchange.Outcome {
-	out := exchange.Outcome{Class: exchange.Unknown, Answer: r.words() + " without ids", IDs: map[string]string{}}
-	s, ok := readSaved(r.body)
+func placed(r wire.Reply, legs []string) exchange.Outcome {
+	out := exchange.Outcome{Class: exchange.Unknown, Answer: r.Words() + " without ids", IDs: map[string]string{}}
+	s, ok := readSaved(r.Body)
 	if !ok || len(legs) == 0 {
 		return out
 	}
 	if s.Secondary == s.Primary {
 		s.Secondary = ""
 	}
-	for i, id := range []text{s.Primary, s.Secondary} {
+	for i, id := range []wire.Text{s.Primary, s.Secondary} {
 		if i < len(legs) && event.ValidID(string(id)) {
 			out.IDs[legs[i]] = string(id)
 		}
 	}
 	switch len(out.IDs) {
 	case len(legs):
-		out.Class, out.Answer = exchange.Done, r.words()
+		out.Class, out.Answer = exchange.Done, r.Words()
 	case 0:
 	default:
-		out.Class, out.Answer = exchange.Partial, r.words()+" with one id of two"
+		out.Class, out.Answer = exchange.Partial, r.Words()+" with one id of two"
 	}
 	return out
 }
 
 // done says what a command on circuit id did that was answered with a 2xx.
-func done(r reply, id string) exchange.Outcome {
-	s, ok := readSaved(r.body)
+func done(r wire.Reply, id string) exchange.Outcome {
+	s, ok := readSaved(r.Body)
 	if !ok || s.Message == "" && s.Primary == "" || s.Primary != "" && !strings.EqualFold(string(s.Primary), id) {
-		return exchange.Outcome{Class: exchange.Unknown, Answer: r.words() + " in a form that is not the exchange's"}
+		return exchange.Outcome{Class: exchange.Unknown, Answer: r.Words() + " in a form that is not the exchange's"}
 	}
-	return exchange.Outcome{Class: exchange.Done, Answer: r.words()}
+	return exchange.Outcome{Class: exchange.Done, Answer: r.Words()}
 }

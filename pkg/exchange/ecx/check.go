@@ -10,6 +10,7 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -28,14 +29,14 @@ type facts struct {
 type checker struct {
 	facts
 	in    *patchbayv1.CreateIntent
-	legs  []leg
+	legs  []exchange.Leg
 	found []*patchbayv1.Violation
 }
 
 // check returns every rule that the intent breaks at this exchange. What needs no
 // exchange, such as the form of names and addresses, package intent has checked.
 func check(in *patchbayv1.CreateIntent, f facts) []*patchbayv1.Violation {
-	c := &checker{facts: f, in: in, legs: legsOf(in)}
+	c := &checker{facts: f, in: in, legs: exchange.LegsOf(in)}
 	c.foreign()
 	for _, l := range c.legs {
 		c.aSide(l)
@@ -66,35 +67,14 @@ func jsonText(v any) string {
 	switch v {
 	case nil, "":
 		return ""
-	case masked:
-		return masked
+	case wire.Masked:
+		return wire.Masked
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return ""
 	}
 	return string(b)
-}
-
-// field is the path of a field of l. A value that the secondary leg inherits is the
-// primary's to blame.
-func (l leg) field(side, name string) string {
-	which := l.which
-	if which == exchange.Secondary && !l.says(side, name) {
-		which = exchange.Primary
-	}
-	return which + "." + side + "." + name
-}
-
-// says reports whether the leg itself gives the field, rather than inherit it.
-func (l leg) says(side, name string) bool {
-	e := l.own.GetASide()
-	if side == "zSide" {
-		e = l.own.GetZSide()
-	}
-	m := e.ProtoReflect()
-	f := m.Descriptor().Fields().ByJSONName(name)
-	return f != nil && m.Has(f)
 }
 
 // foreign refuses what only the other exchanges have.
@@ -115,34 +95,34 @@ func (c *checker) foreign() {
 	}
 	for _, l := range c.legs {
 		for _, f := range []struct{ name, value string }{
-			{"routingId", l.z.GetRoutingId()}, {"market", l.z.GetMarket()}, {"serviceId", l.z.GetServiceId()},
+			{"routingId", l.Z.GetRoutingId()}, {"market", l.Z.GetMarket()}, {"serviceId", l.Z.GetServiceId()},
 		} {
 			if f.value != "" {
-				c.violate(l.field("zSide", f.name), f.value, rule, "it is PacketFabric's; leave it out")
+				c.violate(l.Field("zSide", f.name), f.value, rule, "it is PacketFabric's; leave it out")
 			}
 		}
-		c.noToken(l, "aSide", l.a)
-		c.noToken(l, "zSide", l.z)
+		c.noToken(l, "aSide", l.A)
+		c.noToken(l, "zSide", l.Z)
 	}
 }
 
-func (c *checker) noToken(l leg, side string, e *patchbayv1.Endpoint) {
+func (c *checker) noToken(l exchange.Leg, side string, e *patchbayv1.Endpoint) {
 	if e.GetServiceToken() != "" {
-		c.violate(l.field(side, "serviceToken"), masked, "absent: service tokens are not used at ECX v3",
+		c.violate(l.Field(side, "serviceToken"), wire.Masked, "absent: service tokens are not used at ECX v3",
 			"order through an account with api: fabric")
 	}
 }
 
 // aSide checks the port that the circuit starts from, and its tag.
-func (c *checker) aSide(l leg) {
-	if l.a.GetServiceToken() != "" || l.a.GetPortId() == "" {
+func (c *checker) aSide(l exchange.Leg) {
+	if l.A.GetServiceToken() != "" || l.A.GetPortId() == "" {
 		return
 	}
-	p := portByID(c.ports, l.a.GetPortId())
+	p := portByID(c.ports, l.A.GetPortId())
 	if p == nil {
-		c.violate(l.field("aSide", "portId"), l.a.GetPortId(), "a port of this account", c.knownPorts())
+		c.violate(l.Field("aSide", "portId"), l.A.GetPortId(), "a port of this account", c.knownPorts())
 	}
-	c.tag(l, "aSide", l.a.GetTag(), p)
+	c.tag(l, "aSide", l.A.GetTag(), p)
 	if zEncap := c.zEncapsulation(l); p != nil && zEncap != "" {
 		c.table(l, p.Encapsulation, zEncap)
 	}
@@ -165,11 +145,11 @@ func (c *checker) knownPorts() string {
 
 // tag checks the form of a tag against the port's encapsulation, and its numbers. The
 // port is nil if it is not known.
-func (c *checker) tag(l leg, side string, t *patchbayv1.Tag, p *exchange.Port) {
-	path := l.field(side, "tag")
+func (c *checker) tag(l exchange.Leg, side string, t *patchbayv1.Tag, p *exchange.Port) {
+	path := l.Field(side, "tag")
 	switch {
 	case t == nil:
-		c.violate(l.which+"."+side+".tag", nil, "a tag", tagHint(p))
+		c.violate(l.Which+"."+side+".tag", nil, "a tag", tagHint(p))
 		return
 	case t.GetUntagged():
 		c.violate(path+".untagged", true, "absent: ECX v3 has tagged circuits only", tagHint(p))
@@ -216,19 +196,19 @@ func (c *checker) inRange(field string, n int32) {
 }
 
 // zEncapsulation is that of the Z side, empty if it is not known.
-func (c *checker) zEncapsulation(l leg) string {
-	if p := portByID(c.ports, l.z.GetPortId()); p != nil {
+func (c *checker) zEncapsulation(l exchange.Leg) string {
+	if p := portByID(c.ports, l.Z.GetPortId()); p != nil {
 		return p.Encapsulation
 	}
-	if p := c.profiles[l.z.GetProfileId()]; p != nil {
+	if p := c.profiles[l.Z.GetProfileId()]; p != nil {
 		return p.Encapsulation
 	}
 	return ""
 }
 
 // named reports whether the leg's profile is ordered by named tag.
-func (c *checker) named(l leg) bool {
-	p := c.profiles[l.z.GetProfileId()]
+func (c *checker) named(l exchange.Leg) bool {
+	p := c.profiles[l.Z.GetProfileId()]
 	return p != nil && p.Named
 }
 
@@ -240,9 +220,9 @@ func (c *checker) named(l leg) bool {
 //	Dot1q  Dot1q  no            no
 //	QinQ   Dot1q  yes           no
 //	QinQ   QinQ   no            no
-func (c *checker) table(l leg, a, z string) {
+func (c *checker) table(l exchange.Leg, a, z string) {
 	way := pretty(a) + " to " + pretty(z)
-	aTag, path := l.a.GetTag(), l.field("aSide", "tag")+".cTag"
+	aTag, path := l.A.GetTag(), l.Field("aSide", "tag")+".cTag"
 	switch wanted := a == qinq && z == dot1q; {
 	case a != qinq || aTag.GetSTag() == 0: // the form of the tag says enough
 	case wanted && aTag.CTag == nil:
@@ -252,28 +232,28 @@ func (c *checker) table(l leg, a, z string) {
 	}
 	wanted, why := a == dot1q && z == qinq, way
 	if c.named(l) {
-		if l.z.GetPeering() == "" {
+		if l.Z.GetPeering() == "" {
 			return // that it is missing says enough
 		}
-		wanted, why = strings.EqualFold(l.z.GetPeering(), "MANUAL"), "peering "+strings.ToUpper(l.z.GetPeering())
+		wanted, why = strings.EqualFold(l.Z.GetPeering(), "MANUAL"), "peering "+strings.ToUpper(l.Z.GetPeering())
 	}
 	c.zTag(l, wanted, why)
 }
 
 // zTag checks the inner tag on the Z side: the buyer's wish at a profile, a part of the
 // tag on a port of one's own.
-func (c *checker) zTag(l leg, wanted bool, why string) {
-	path, given := l.field("zSide", "cTag"), cTag(l.z)
-	if l.z.GetPortId() != "" {
-		path, given = l.field("zSide", "tag")+".cTag", nil
-		if t := l.z.GetTag(); t != nil {
+func (c *checker) zTag(l exchange.Leg, wanted bool, why string) {
+	path, given := l.Field("zSide", "cTag"), cTag(l.Z)
+	if l.Z.GetPortId() != "" {
+		path, given = l.Field("zSide", "tag")+".cTag", nil
+		if t := l.Z.GetTag(); t != nil {
 			given = t.CTag
 		}
 	}
 	switch {
 	case wanted && given == nil:
 		if rest, inherited := strings.CutPrefix(path, exchange.Primary); inherited && !c.blamed(path) {
-			path = l.which + rest
+			path = l.Which + rest
 		}
 		c.violate(path, nil, "a C-tag on the Z side: "+why+" needs one",
 			fmt.Sprintf("a number from %d to %d", minTag, maxTag))
@@ -294,23 +274,23 @@ func pretty(encap string) string {
 }
 
 // zSide checks where the circuit goes: to a profile, or to a port of one's own.
-func (c *checker) zSide(l leg) {
-	if id := l.z.GetPortId(); id != "" {
+func (c *checker) zSide(l exchange.Leg) {
+	if id := l.Z.GetPortId(); id != "" {
 		c.ownTarget(l, portByID(c.ports, id))
 		return
 	}
-	id := l.z.GetProfileId()
+	id := l.Z.GetProfileId()
 	if id == "" {
 		return // no target at all is package intent's to say
 	}
 	p := c.profiles[id]
 	if p == nil {
-		c.violate(l.field("zSide", "profileId"), id, "a service profile that this account may order from",
+		c.violate(l.Field("zSide", "profileId"), id, "a service profile that this account may order from",
 			"the exchange shows this account no such profile")
 		return
 	}
-	if given := cTag(l.z); given != nil {
-		c.inRange(l.field("zSide", "cTag"), *given)
+	if given := cTag(l.Z); given != nil {
+		c.inRange(l.Field("zSide", "cTag"), *given)
 	}
 	c.place(l, p)
 	c.authorize(l, p)
@@ -322,18 +302,18 @@ func (c *checker) zSide(l leg) {
 }
 
 // ownTarget checks a Z side that is a port of the buyer's own.
-func (c *checker) ownTarget(l leg, p *exchange.Port) {
+func (c *checker) ownTarget(l exchange.Leg, p *exchange.Port) {
 	if p == nil {
-		c.violate(l.field("zSide", "portId"), l.z.GetPortId(), "a port of this account", c.knownPorts())
+		c.violate(l.Field("zSide", "portId"), l.Z.GetPortId(), "a port of this account", c.knownPorts())
 	}
-	c.tag(l, "zSide", l.z.GetTag(), p)
-	if l.z.GetPortId() == l.a.GetPortId() && outer(l.z.GetTag()) == outer(l.a.GetTag()) {
-		c.violate(l.field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
+	c.tag(l, "zSide", l.Z.GetTag(), p)
+	if l.Z.GetPortId() == l.A.GetPortId() && exchange.Outer(l.Z.GetTag()) == exchange.Outer(l.A.GetTag()) {
+		c.violate(l.Field("zSide", "tag"), nil, "another tag than the A side has on the same port", "choose another tag")
 	}
 }
 
 // place checks metro and region of the Z side.
-func (c *checker) place(l leg, p *profile) {
+func (c *checker) place(l exchange.Leg, p *profile) {
 	metro := metroOf(l, c.ports)
 	regions, offered := p.Metros[strings.ToUpper(metro)]
 	if metro == "" || len(p.Metros) == 0 {
@@ -341,40 +321,40 @@ func (c *checker) place(l leg, p *profile) {
 	}
 	if !offered {
 		hint := "offered in " + sorted(p.Metros)
-		if l.z.GetMetro() == "" {
+		if l.Z.GetMetro() == "" {
 			hint += "; an absent metro is that of the A port, here " + metro
 		}
-		c.violate(l.field("zSide", "metro"), l.z.GetMetro(), "a metro of profile "+p.Name, hint)
+		c.violate(l.Field("zSide", "metro"), l.Z.GetMetro(), "a metro of profile "+p.Name, hint)
 	}
-	region := l.z.GetRegion()
+	region := l.Z.GetRegion()
 	switch {
 	case len(regions) == 0:
 	case region == "":
-		c.violate(l.field("zSide", "region"), nil, "a seller region: profile "+p.Name+" asks for one",
+		c.violate(l.Field("zSide", "region"), nil, "a seller region: profile "+p.Name+" asks for one",
 			"one of "+strings.Join(regions, ", "))
 	case !slices.Contains(regions, region):
-		c.violate(l.field("zSide", "region"), region, "a seller region of profile "+p.Name+" in "+metro,
+		c.violate(l.Field("zSide", "region"), region, "a seller region of profile "+p.Name+" in "+metro,
 			"one of "+strings.Join(regions, ", "))
 	}
 }
 
 // authorize checks the authorization key.
-func (c *checker) authorize(l leg, p *profile) {
-	path := l.field("zSide", "authorizationKey")
-	if l.z.GetAuthorizationKey() == "" {
+func (c *checker) authorize(l exchange.Leg, p *profile) {
+	path := l.Field("zSide", "authorizationKey")
+	if l.Z.GetAuthorizationKey() == "" {
 		if p.NeedsKey {
 			c.violate(path, nil, "an authorization key: profile "+p.Name+" asks for one", "the seller gives it out")
 		}
 		return
 	}
-	if a, asked := c.keys[l.which]; asked && !a.valid {
-		c.violate(path, masked, "an authorization key that profile "+p.Name+" takes", "the exchange says: "+a.words)
+	if a, asked := c.keys[l.Which]; asked && !a.valid {
+		c.violate(path, wire.Masked, "an authorization key that profile "+p.Name+" takes", "the exchange says: "+a.words)
 	}
 }
 
 // peering checks the named tag.
-func (c *checker) peering(l leg, p *profile) {
-	given, path := l.z.GetPeering(), l.field("zSide", "peering")
+func (c *checker) peering(l exchange.Leg, p *profile) {
+	given, path := l.Z.GetPeering(), l.Field("zSide", "peering")
 	is := func(tag string) bool { return strings.EqualFold(tag, given) }
 	switch {
 	case given == "" && p.Named:
@@ -407,14 +387,14 @@ func (c *checker) bandwidth() {
 	const path = "bandwidthMbps"
 	given := c.in.GetBandwidthMbps()
 	for _, l := range c.legs {
-		p := c.profiles[l.z.GetProfileId()]
+		p := c.profiles[l.Z.GetProfileId()]
 		if p == nil {
-			if given == 0 && l.z.GetPortId() != "" {
+			if given == 0 && l.Z.GetPortId() != "" {
 				c.violate(path, nil, "a bandwidth in Mbit/s", "")
 			}
 			continue
 		}
-		ofKey := c.keys[l.which].mbps
+		ofKey := c.keys[l.Which].mbps
 		switch {
 		case p.SpeedFromKey && given != 0 && ofKey != 0 && given != ofKey:
 			c.violate(path, given, "the bandwidth of the authorization key, or none",
@@ -445,14 +425,14 @@ func (c *checker) pair() {
 		return
 	}
 	first, second := c.legs[0], c.legs[1]
-	if !strings.EqualFold(second.z.GetPeering(), first.z.GetPeering()) {
-		c.violate("secondary.zSide.peering", second.z.GetPeering(), "the primary's peering", "leave it out")
+	if !strings.EqualFold(second.Z.GetPeering(), first.Z.GetPeering()) {
+		c.violate("secondary.zSide.peering", second.Z.GetPeering(), "the primary's peering", "leave it out")
 	}
 }
 
 // flowOf is how the exchange will treat the intent; empty if its profile is not known.
-func flowOf(legs []leg, f facts) string {
-	z := legs[0].z
+func flowOf(legs []exchange.Leg, f facts) string {
+	z := legs[0].Z
 	if z.GetPortId() != "" {
 		return string(status.OwnFlow)
 	}

@@ -1,6 +1,6 @@
 // Package ecx speaks the ECX v3 API of Equinix for the seam in package exchange.
 //
-// It relies on net/http and on what is written down about the API; where sources
+// It relies on package wire and on what is written down about the API; where sources
 // contradict each other it reads all spellings and writes the one that every source
 // allows. It never believes a text of an answer, only its ids and codes.
 //
@@ -8,9 +8,8 @@
 //   - A call that may create or decide something is one request on a connection of its
 //     own: nothing re-sends it, no redirect is followed. Only a 401, which did nothing,
 //     is followed by a second request under a new token.
-//   - A refused login is not repeated before a pause that grows, since five of them lock
-//     the account; new credentials are tried at once. Each Client counts for itself, so
-//     a process should have one Client an account.
+//   - A refused login is not repeated at once; see package equinix. Each Client counts for
+//     itself, so a process should have one Client an account.
 //   - What is read is stripped: authorization keys, tokens, the access keys of clouds and
 //     the addresses of people are never taken out of an answer. Errors, logs and spans
 //     bear no secret and no URL.
@@ -27,75 +26,47 @@
 //   - Only IC-LAYER2-4023 says that a circuit is gone. A 404 does not: a wrong base URL
 //     answers so too, and would end every circuit.
 //   - A seller's profiles are listed at /l2/serviceprofiles.
-//
-// golang.org/x/oauth2 is not used: its token sources know neither a deadline nor a
-// refusal that has to be remembered, and the token endpoint takes JSON.
 package ecx
 
 import (
-	"fmt"
-	"net/http"
-	"net/url"
-	"os"
-	"strings"
-	"time"
-
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/equinix"
+	"patchbay.io/pkg/exchange/wire"
 )
-
-// cacheFor is how long ports, profiles and keys are believed, unless the Config says.
-const cacheFor = time.Minute
 
 // Client is an account at ECX v3. It is safe for use by many goroutines.
 type Client struct {
-	cfg     exchange.Config
-	base    string // of the URLs, without a slash at the end
-	host    string
-	reads   *http.Client // keeps its connections
-	decides *http.Client // one connection a request
-	login   *login
-	bought  *bought
+	cfg    exchange.Config
+	wire   *wire.Wire
+	login  *equinix.Login
+	bought *bought
 
-	ports    *memo[string, []exchange.Port]
-	profiles *memo[string, *profile]
-	keys     *memo[string, keyAnswer]
-	flows    *memo[string, string] // by profile, kept for ever
+	ports    *wire.Memo[string, []exchange.Port]
+	profiles *wire.Memo[string, *profile]
+	keys     *wire.Memo[string, keyAnswer]
+	flows    *wire.Memo[string, string] // by profile, kept for ever
 }
 
 var _ exchange.Client = (*Client)(nil)
 
 // New returns a client of the account in cfg. It asks nothing of the exchange.
 func New(cfg exchange.Config) (*Client, error) {
-	u, err := url.Parse(cfg.Account.BaseURL)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("account %s: the base URL is no URL", cfg.Account.Name)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil:
-		return nil, fmt.Errorf("account %s: the base URL must be https://host", cfg.Account.Name)
+	w, err := wire.New(cfg, "ecx")
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Getenv == nil {
-		cfg.Getenv = os.Getenv
-	}
-	if cfg.CacheFor == 0 {
-		cfg.CacheFor = cacheFor
-	}
+	cfg = w.Config()
 	return &Client{
 		cfg:      cfg,
-		base:     strings.TrimRight(cfg.Account.BaseURL, "/"),
-		host:     u.Hostname(),
-		reads:    newHTTPClient(cfg, false),
-		decides:  newHTTPClient(cfg, true),
-		login:    newLogin(),
+		wire:     w,
+		login:    equinix.NewLogin(w),
 		bought:   newBought(),
-		ports:    newMemo[string, []exchange.Port](cfg.CacheFor),
-		profiles: newMemo[string, *profile](cfg.CacheFor),
-		keys:     newMemo[string, keyAnswer](cfg.CacheFor),
-		flows:    newMemo[string, string](0),
+		ports:    wire.NewMemo[string, []exchange.Port](cfg.CacheFor),
+		profiles: wire.NewMemo[string, *profile](cfg.CacheFor),
+		keys:     wire.NewMemo[string, keyAnswer](cfg.CacheFor),
+		flows:    wire.NewMemo[string, string](0),
 	}, nil
 }
 
 // Close lets go of idle connections. Calls under way are not disturbed.
-func (c *Client) Close() {
-	c.reads.CloseIdleConnections()
-	c.decides.CloseIdleConnections()
-}
+func (c *Client) Close() { c.wire.Close() }

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 )
 
 // Encapsulations of ports.
@@ -19,19 +20,19 @@ const (
 
 // portRow is a port as the API shows it.
 type portRow struct {
-	UUID          text `json:"uuid"`
-	Name          text `json:"name"`
-	Metro         text `json:"metroCode"`
-	Encapsulation text `json:"encapsulation"`
+	UUID          wire.Text `json:"uuid"`
+	Name          wire.Text `json:"name"`
+	Metro         wire.Text `json:"metroCode"`
+	Encapsulation wire.Text `json:"encapsulation"`
 }
 
 // readPorts reads the list of ports, which is a bare array.
-func readPorts(r reply) ([]exchange.Port, error) {
-	if r.status == http.StatusNoContent {
+func readPorts(r wire.Reply) ([]exchange.Port, error) {
+	if r.Status == http.StatusNoContent {
 		return nil, nil
 	}
 	var rows []portRow
-	if err := json.Unmarshal(r.body, &rows); err != nil {
+	if err := json.Unmarshal(r.Body, &rows); err != nil {
 		return nil, errors.New("ports in a form that is not the exchange's")
 	}
 	ports := make([]exchange.Port, 0, len(rows))
@@ -47,7 +48,7 @@ func readPorts(r reply) ([]exchange.Port, error) {
 
 // Ports returns the account's ports, at most CacheFor old.
 func (c *Client) Ports(ctx context.Context) ([]exchange.Port, error) {
-	if ports, ok := c.ports.get(""); ok {
+	if ports, ok := c.ports.Get(""); ok {
 		return ports, nil
 	}
 	return c.freshPorts(ctx, exchange.ForOrder)
@@ -55,16 +56,16 @@ func (c *Client) Ports(ctx context.Context) ([]exchange.Port, error) {
 
 func (c *Client) freshPorts(ctx context.Context, p exchange.Purpose) ([]exchange.Port, error) {
 	k := v3Call(http.MethodGet, "/port/userport")
-	k.purpose = p
+	k.Purpose = p
 	r, err := c.read(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	ports, err := readPorts(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s ecx %s: %w", k.method, k.name, err)
+		return nil, fmt.Errorf("%s ecx %s: %w", k.Method, k.Name, err)
 	}
-	c.ports.put("", ports)
+	c.ports.Put("", ports)
 	return ports, nil
 }
 
@@ -82,13 +83,13 @@ func (c *Client) Accept(ctx context.Context, a exchange.Acceptance) exchange.Out
 	var b approveBody
 	switch a.Kind {
 	case exchange.Create:
-		b = approveBody{PortUUID: a.PortID, STag: outer(a.Tag), CTag: inner(a.Tag)}
+		b = approveBody{PortUUID: a.PortID, STag: exchange.Outer(a.Tag), CTag: exchange.Inner(a.Tag)}
 		if b.PortUUID == "" || b.STag == 0 {
-			return refusedHere("primaryPortUUID", "a new circuit lands on a port and a tag")
+			return exchange.RefusedHere("primaryPortUUID", "a new circuit lands on a port and a tag")
 		}
 	case exchange.Change, exchange.Delete:
 	default:
-		return refusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
+		return exchange.RefusedHere("kind", fmt.Sprintf("%q is no kind of request", a.Kind))
 	}
 	return c.command(ctx, patch(a.ExchangeID, "Approve", b), a.ExchangeID, toAnswer)
 }
@@ -117,13 +118,13 @@ func (c *Client) Parties(ctx context.Context) (exchange.Parties, error) {
 	}
 	if c.cfg.Account.Role.Sells() {
 		k := v3Call(http.MethodGet, "/l2/serviceprofiles")
-		k.purpose = exchange.ForWatch
-		err := c.pages(ctx, k, listSize, func(_ reply, item json.RawMessage) error {
+		k.Purpose = exchange.ForWatch
+		err := c.pages(ctx, k, listSize, func(_ wire.Reply, item json.RawMessage) error {
 			sold, err := readProfile(item)
 			if err != nil {
 				return err
 			}
-			c.flows.put(sold.ID, sold.flow())
+			c.flows.Put(sold.ID, sold.flow())
 			p.Profiles = append(p.Profiles, sold.ID)
 			return nil
 		})

@@ -15,7 +15,7 @@ import (
 
 // Check holds an intent against the account's ports, the profiles and the keys.
 func (c *Client) Check(ctx context.Context, in *patchbayv1.CreateIntent) (exchange.Checked, error) {
-	legs := legsOf(in)
+	legs := exchange.LegsOf(in)
 	f, err := c.facts(ctx, legs)
 	if err != nil {
 		return exchange.Checked{}, err
@@ -28,14 +28,14 @@ func (c *Client) Check(ctx context.Context, in *patchbayv1.CreateIntent) (exchan
 }
 
 // facts looks up what check needs.
-func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
+func (c *Client) facts(ctx context.Context, legs []exchange.Leg) (facts, error) {
 	ports, err := c.Ports(ctx)
 	if err != nil {
 		return facts{}, err
 	}
 	f := facts{ports: ports, profiles: make(map[string]*profile), keys: make(map[string]keyAnswer)}
 	for _, l := range legs {
-		id := l.z.GetProfileId()
+		id := l.Z.GetProfileId()
 		if id == "" {
 			continue
 		}
@@ -44,11 +44,11 @@ func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
 			return facts{}, err
 		}
 		f.profiles[id] = p
-		q := keyQuestion{l.z.GetAuthorizationKey(), id, metroOf(l, ports), l.z.GetRegion()}
+		q := keyQuestion{l.Z.GetAuthorizationKey(), id, metroOf(l, ports), l.Z.GetRegion()}
 		if p == nil || !p.NeedsKey || q.key == "" || q.metro == "" {
 			continue
 		}
-		if f.keys[l.which], err = c.key(ctx, q); err != nil {
+		if f.keys[l.Which], err = c.key(ctx, q); err != nil {
 			return facts{}, err
 		}
 	}
@@ -56,7 +56,7 @@ func (c *Client) facts(ctx context.Context, legs []leg) (facts, error) {
 }
 
 // notes says what will be sent where, and what it rests on.
-func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []string {
+func (c *Client) notes(in *patchbayv1.CreateIntent, legs []exchange.Leg, f facts) []string {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
@@ -64,11 +64,11 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 		return nil // texts and numbers always encode
 	}
 	notes := []string{
-		"Would be sent: " + http.MethodPost + " " + c.base + v3 + connections + " " + strings.TrimSpace(body.String()),
+		"Would be sent: " + http.MethodPost + " " + c.wire.Base() + v3 + connections + " " + strings.TrimSpace(body.String()),
 		"The price is unknown: ECX v3 does not tell prices.",
 		"Whether a tag is free is known only when the exchange takes the order.",
 	}
-	p := f.profiles[legs[0].z.GetProfileId()]
+	p := f.profiles[legs[0].Z.GetProfileId()]
 	if p == nil {
 		return notes
 	}
@@ -76,7 +76,7 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 		notes = append(notes, "The exchange does not show the encapsulation of profile "+p.Name+
 			", so the C-tags were not held against the tagging table.")
 	}
-	if !p.NeedsKey && legs[0].z.GetAuthorizationKey() != "" {
+	if !p.NeedsKey && legs[0].Z.GetAuthorizationKey() != "" {
 		notes = append(notes, "Profile "+p.Name+" does not ask for the authorization key that is sent.")
 	}
 	if len(p.Asks) > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -33,42 +34,42 @@ var movingWords = []string{
 
 // row is a circuit as the API shows it. What may hold a secret has no place here.
 type row struct {
-	UUID            text   `json:"uuid"`
-	Name            text   `json:"name"`
-	Buyer           text   `json:"buyerOrganizationName"`
-	PortUUID        text   `json:"portUUID"`
-	PortName        text   `json:"portName"`
-	VlanSTag        number `json:"vlanSTag"`
-	VlanCTag        number `json:"vlanCTag"`
-	AEncapsulation  text   `json:"asideEncapsulation"`
-	Metro           text   `json:"metroCode"`
-	ZPortUUID       text   `json:"zSidePortUUID"`
-	ZPortName       text   `json:"zSidePortName"`
-	ZVlanSTag       number `json:"zSideVlanSTag"`
-	ZVlanCTag       number `json:"zSideVlanCTag"`
-	ZEncapsulation  text   `json:"zsideEncapsulation"`
-	WishedPrimary   number `json:"suggestedPrimaryZSideVlanCTag"`
-	WishedSecondary number `json:"suggestedSecondaryZSideVlanCTag"`
-	ProfileUUID     text   `json:"sellerServiceUUID"`
-	ProfileName     text   `json:"sellerServiceName"`
-	Seller          text   `json:"sellerOrganizationName"`
-	SellerMetro     text   `json:"sellerMetroCode"`
-	SellerRegion    text   `json:"sellerRegion"`
-	NamedTag        text   `json:"namedTag"`
-	Status          text   `json:"status"`
-	ProviderStatus  text   `json:"providerStatus"`
-	Updating        flag   `json:"updateInProgress"`
-	WaitsForSpeed   text   `json:"sellerApprovalPendingForBandwidth"` // a boolean or a speed
-	WantedSpeed     number `json:"requestedSpeed"`
-	WantedSpeedUnit text   `json:"requestedSpeedUnit"`
-	RejectComment   text   `json:"rejectComment"`
-	Speed           number `json:"speed"`
-	SpeedUnit       text   `json:"speedUnit"`
-	PurchaseOrder   text   `json:"purchaseOrderNumber"`
-	Redundancy      text   `json:"redundancyType"`
-	RedundancyGroup text   `json:"redundancyGroup"`
-	Created         text   `json:"createdDate"`
-	Updated         text   `json:"lastUpdatedDate"`
+	UUID            wire.Text   `json:"uuid"`
+	Name            wire.Text   `json:"name"`
+	Buyer           wire.Text   `json:"buyerOrganizationName"`
+	PortUUID        wire.Text   `json:"portUUID"`
+	PortName        wire.Text   `json:"portName"`
+	VlanSTag        wire.Number `json:"vlanSTag"`
+	VlanCTag        wire.Number `json:"vlanCTag"`
+	AEncapsulation  wire.Text   `json:"asideEncapsulation"`
+	Metro           wire.Text   `json:"metroCode"`
+	ZPortUUID       wire.Text   `json:"zSidePortUUID"`
+	ZPortName       wire.Text   `json:"zSidePortName"`
+	ZVlanSTag       wire.Number `json:"zSideVlanSTag"`
+	ZVlanCTag       wire.Number `json:"zSideVlanCTag"`
+	ZEncapsulation  wire.Text   `json:"zsideEncapsulation"`
+	WishedPrimary   wire.Number `json:"suggestedPrimaryZSideVlanCTag"`
+	WishedSecondary wire.Number `json:"suggestedSecondaryZSideVlanCTag"`
+	ProfileUUID     wire.Text   `json:"sellerServiceUUID"`
+	ProfileName     wire.Text   `json:"sellerServiceName"`
+	Seller          wire.Text   `json:"sellerOrganizationName"`
+	SellerMetro     wire.Text   `json:"sellerMetroCode"`
+	SellerRegion    wire.Text   `json:"sellerRegion"`
+	NamedTag        wire.Text   `json:"namedTag"`
+	Status          wire.Text   `json:"status"`
+	ProviderStatus  wire.Text   `json:"providerStatus"`
+	Updating        wire.Flag   `json:"updateInProgress"`
+	WaitsForSpeed   wire.Text   `json:"sellerApprovalPendingForBandwidth"` // a boolean or a speed
+	WantedSpeed     wire.Number `json:"requestedSpeed"`
+	WantedSpeedUnit wire.Text   `json:"requestedSpeedUnit"`
+	RejectComment   wire.Text   `json:"rejectComment"`
+	Speed           wire.Number `json:"speed"`
+	SpeedUnit       wire.Text   `json:"speedUnit"`
+	PurchaseOrder   wire.Text   `json:"purchaseOrderNumber"`
+	Redundancy      wire.Text   `json:"redundancyType"`
+	RedundancyGroup wire.Text   `json:"redundancyGroup"`
+	Created         wire.Text   `json:"createdDate"`
+	Updated         wire.Text   `json:"lastUpdatedDate"`
 }
 
 // errRow reports something that should be a circuit and is none.
@@ -114,15 +115,15 @@ func (r row) connection() *patchbayv1.Connection {
 		Redundancy: strings.ToLower(string(r.Redundancy)), RedundancyGroup: string(r.RedundancyGroup),
 		PurchaseOrder: string(r.PurchaseOrder), RejectComment: string(r.RejectComment),
 		ChangePending: bool(r.Updating) || waits, PendingBandwidthMbps: pending,
-		CreatedAt: date(r.Created), UpdatedAt: date(r.Updated),
+		CreatedAt: wire.Date(r.Created), UpdatedAt: wire.Date(r.Updated),
 	}
 }
 
 // pendingSpeed is the speed that waits for the seller, and whether one does. The API
 // says so by a boolean or by the speed itself.
 func (r row) pendingSpeed() (int32, bool) {
-	var yes flag
-	var speed number
+	var yes wire.Flag
+	var speed wire.Number
 	_ = yes.UnmarshalJSON([]byte(r.WaitsForSpeed)) // never fails
 	_ = speed.UnmarshalJSON([]byte(r.WaitsForSpeed))
 	wanted := mbps(r.WantedSpeed, cmp.Or(r.WantedSpeedUnit, r.SpeedUnit))
@@ -136,11 +137,11 @@ func (r row) pendingSpeed() (int32, bool) {
 }
 
 // encapsulation writes Dot1q and Qinq in lower case.
-func encapsulation(t text) string { return strings.ToLower(strings.TrimSpace(string(t))) }
+func encapsulation(t wire.Text) string { return strings.ToLower(strings.TrimSpace(string(t))) }
 
 // tag is what is shown of a tag; nil if nothing is. On the Z side an inner tag may stand
 // alone: it is the buyer's wish until the seller has landed the circuit.
-func tag(encap text, s, c number) *patchbayv1.Tag {
+func tag(encap wire.Text, s, c wire.Number) *patchbayv1.Tag {
 	if s == 0 && c == 0 {
 		return nil
 	}
@@ -157,22 +158,22 @@ func tag(encap text, s, c number) *patchbayv1.Tag {
 }
 
 // read makes a call that changes nothing and wants a 2xx.
-func (c *Client) read(ctx context.Context, k call) (reply, error) {
-	r, err := c.send(ctx, k)
+func (c *Client) read(ctx context.Context, k wire.Call) (wire.Reply, error) {
+	r, err := c.wire.Send(ctx, c.login, k)
 	if err != nil {
-		return reply{}, fmt.Errorf("%s ecx %s: %w", k.method, k.name, err)
+		return wire.Reply{}, fmt.Errorf("%s ecx %s: %w", k.Method, k.Name, err)
 	}
-	if r.ok() {
+	if r.OK() {
 		return r, nil
 	}
-	if r.status == http.StatusTooManyRequests {
-		return r, exchange.Throttled{After: retryAfter(r.header, r.at)}
+	if r.Status == http.StatusTooManyRequests {
+		return r, exchange.Throttled{After: r.RetryAfter()}
 	}
-	if list, own := complaints(r.body); own {
-		return r, &refused{name: k.method + " ecx " + k.name, status: r.status,
-			code: scrub(string(list[0].Code), k.secrets), words: scrub(list[0].words(), k.secrets)}
+	if list, own := complaints(r.Body); own {
+		return r, &refused{name: k.Method + " ecx " + k.Name, status: r.Status,
+			code: wire.Scrub(string(list[0].Code), k.Secrets), words: wire.Scrub(list[0].words(), k.Secrets)}
 	}
-	return r, fmt.Errorf("%s ecx %s: %s", k.method, k.name, r.words())
+	return r, fmt.Errorf("%s ecx %s: %s", k.Method, k.Name, r.Words())
 }
 
 // refused is an answer in the exchange's own form to a call that changes nothing.
@@ -195,7 +196,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 		return nil, fmt.Errorf("%q is no id of a circuit", id)
 	}
 	k := v3Call(http.MethodGet, connections+"/{id}", id)
-	k.purpose = p
+	k.Purpose = p
 	r, err := c.read(ctx, k)
 	if own := new(refused); errors.As(err, &own) && own.code == codeUnknown {
 		return nil, fmt.Errorf("circuit %s: %w", id, exchange.ErrGone)
@@ -203,7 +204,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 	if err != nil {
 		return nil, err
 	}
-	shown, err := readRow(r.body)
+	shown, err := readRow(r.Body)
 	if err != nil {
 		return nil, fmt.Errorf("circuit %s: %w", id, err)
 	}
@@ -216,7 +217,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 // flowed adds the flow where it is known without asking.
 func (c *Client) flowed(conn *patchbayv1.Connection) *patchbayv1.Connection {
 	z := conn.GetZSide()
-	if flow, ok := c.flows.get(z.GetProfileId()); ok {
+	if flow, ok := c.flows.Get(z.GetProfileId()); ok {
 		conn.Flow = flow
 	} else if z.GetProfileId() == "" && z.GetPortId() != "" {
 		conn.Flow = string(status.OwnFlow)
@@ -247,13 +248,13 @@ func (c *Client) list(ctx context.Context, l listing, yield func(*patchbayv1.Con
 		return fmt.Errorf("%q is no role of a list", l.role)
 	}
 	k := v3Call(http.MethodGet, "/l2/"+l.role+"/connections")
-	k.purpose, k.query = l.purpose, url.Values{}
+	k.Purpose, k.Query = l.purpose, url.Values{}
 	if l.status != "" {
-		k.query.Set("status", l.status)
+		k.Query.Set("status", l.status)
 	}
-	return c.pages(ctx, k, l.size, func(r reply, item json.RawMessage) error {
+	return c.pages(ctx, k, l.size, func(r wire.Reply, item json.RawMessage) error {
 		if l.ahead != nil {
-			*l.ahead = ahead(r)
+			*l.ahead = r.Ahead()
 		}
 		shown, err := readRow(item)
 		if err != nil {

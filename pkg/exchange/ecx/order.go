@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -51,47 +51,47 @@ type createBody struct {
 
 // newCreateBody writes one leg or a pair. A secondary leg that is placed alone goes out
 // as a circuit of its own; the exchange does not tie it to its primary then.
-func newCreateBody(in *patchbayv1.CreateIntent, legs []leg) createBody {
+func newCreateBody(in *patchbayv1.CreateIntent, legs []exchange.Leg) createBody {
 	first := legs[0]
 	b := createBody{
-		PrimaryName: first.name, ProfileUUID: first.z.GetProfileId(),
+		PrimaryName: first.Name, ProfileUUID: first.Z.GetProfileId(),
 		Notifications: emails(in), PurchaseOrderNumber: in.GetPurchaseOrder(),
-		AuthorizationKey: first.z.GetAuthorizationKey(), NamedTag: namedTag(first.z.GetPeering()),
-		SellerRegion:    first.z.GetRegion(),
-		PrimaryPortUUID: first.a.GetPortId(), PrimaryVlanSTag: outer(first.a.GetTag()),
-		PrimaryVlanCTag:      inner(first.a.GetTag()),
-		PrimaryZSidePortUUID: first.z.GetPortId(), PrimaryZSideVlanSTag: outer(first.z.GetTag()),
+		AuthorizationKey: first.Z.GetAuthorizationKey(), NamedTag: namedTag(first.Z.GetPeering()),
+		SellerRegion:    first.Z.GetRegion(),
+		PrimaryPortUUID: first.A.GetPortId(), PrimaryVlanSTag: exchange.Outer(first.A.GetTag()),
+		PrimaryVlanCTag:      exchange.Inner(first.A.GetTag()),
+		PrimaryZSidePortUUID: first.Z.GetPortId(), PrimaryZSideVlanSTag: exchange.Outer(first.Z.GetTag()),
 		PrimaryZSideVlanCTag: zInner(first),
 	}
 	b.Speed, b.SpeedUnit = speed(in.GetBandwidthMbps())
 	if b.ProfileUUID != "" {
-		metro := first.z.GetMetro()
+		metro := first.Z.GetMetro()
 		b.SellerMetroCode = &metro
 	}
 	if len(legs) < 2 {
 		return b
 	}
 	second := legs[1]
-	b.SecondaryName = second.name
-	b.SecondaryPortUUID, b.SecondaryVlanSTag = second.a.GetPortId(), outer(second.a.GetTag())
-	b.SecondaryVlanCTag = inner(second.a.GetTag())
-	b.SecondaryZSidePortUUID, b.SecondaryZSideVlanSTag = second.z.GetPortId(), outer(second.z.GetTag())
+	b.SecondaryName = second.Name
+	b.SecondaryPortUUID, b.SecondaryVlanSTag = second.A.GetPortId(), exchange.Outer(second.A.GetTag())
+	b.SecondaryVlanCTag = exchange.Inner(second.A.GetTag())
+	b.SecondaryZSidePortUUID, b.SecondaryZSideVlanSTag = second.Z.GetPortId(), exchange.Outer(second.Z.GetTag())
 	b.SecondaryZSideVlanCTag = zInner(second)
-	b.SecondaryAuthorization = second.z.GetAuthorizationKey()
-	if second.z.GetMetro() != first.z.GetMetro() {
-		b.SecondarySellerMetro = second.z.GetMetro()
+	b.SecondaryAuthorization = second.Z.GetAuthorizationKey()
+	if second.Z.GetMetro() != first.Z.GetMetro() {
+		b.SecondarySellerMetro = second.Z.GetMetro()
 	}
-	if second.z.GetRegion() != first.z.GetRegion() {
-		b.SecondarySellerRegion = second.z.GetRegion()
+	if second.Z.GetRegion() != first.Z.GetRegion() {
+		b.SecondarySellerRegion = second.Z.GetRegion()
 	}
 	return b
 }
 
-// masked returns b with *** for its secrets.
+// wire.Masked returns b with *** for its secrets.
 func (b createBody) masked() createBody {
 	for _, s := range []*string{&b.AuthorizationKey, &b.SecondaryAuthorization} {
 		if *s != "" {
-			*s = masked
+			*s = wire.Masked
 		}
 	}
 	return b
@@ -99,7 +99,7 @@ func (b createBody) masked() createBody {
 
 // zInner is the inner tag on the Z side: on a profile's port the buyer's wish, on a port
 // of one's own a part of the tag.
-func zInner(l leg) int32 { return cmp.Or(l.z.GetCTag(), inner(l.z.GetTag())) }
+func zInner(l exchange.Leg) int32 { return cmp.Or(l.Z.GetCTag(), exchange.Inner(l.Z.GetTag())) }
 
 // speed writes Mbit/s as the API does: GB where it comes out even.
 func speed(mbps int32) (int32, string) {
@@ -136,9 +136,9 @@ func namedTag(peering string) string {
 // secretsOf lists what of an intent must not be seen.
 func secretsOf(in *patchbayv1.CreateIntent) []string {
 	var list []string
-	for _, l := range legsOf(in) {
-		list = append(list, l.a.GetServiceToken(), l.z.GetServiceToken(), l.z.GetAuthorizationKey(),
-			l.a.GetAuthorizationKey())
+	for _, l := range exchange.LegsOf(in) {
+		list = append(list, l.A.GetServiceToken(), l.Z.GetServiceToken(), l.Z.GetAuthorizationKey(),
+			l.A.GetAuthorizationKey())
 	}
 	slices.Sort(list)
 	list = slices.Compact(list)
@@ -151,8 +151,8 @@ func (c *Client) Together() bool { return true }
 // Keys returns "<port>/<S-tag>.<C-tag or 0>/<name>" for each leg.
 func (c *Client) Keys(in *patchbayv1.CreateIntent) map[string]string {
 	keys := make(map[string]string)
-	for _, l := range legsOf(in) {
-		keys[l.which] = lookUpKey(l.a.GetPortId(), l.a.GetTag(), l.name)
+	for _, l := range exchange.LegsOf(in) {
+		keys[l.Which] = lookUpKey(l.A.GetPortId(), l.A.GetTag(), l.Name)
 	}
 	return keys
 }
@@ -164,57 +164,52 @@ func (c *Client) KeyOf(conn *patchbayv1.Connection) string {
 }
 
 func lookUpKey(port string, t *patchbayv1.Tag, name string) string {
-	if port == "" || name == "" || outer(t) == 0 {
+	if port == "" || name == "" || exchange.Outer(t) == 0 {
 		return ""
 	}
-	return port + "/" + strconv.Itoa(int(outer(t))) + "." + strconv.Itoa(int(inner(t))) + "/" + name
+	return port + "/" + strconv.Itoa(int(exchange.Outer(t))) + "." + strconv.Itoa(int(exchange.Inner(t))) + "/" + name
 }
 
 // decide makes a call that may create or decide something. It reports false if there was
 // no 2xx; the outcome then says all that is known.
-func (c *Client) decide(ctx context.Context, k call, v verb) (reply, exchange.Outcome, bool) {
-	k.decides = true
-	r, err := c.send(ctx, k)
+func (c *Client) decide(ctx context.Context, k wire.Call, v verb) (wire.Reply, exchange.Outcome, bool) {
+	k.Decides = true
+	r, err := c.wire.Send(ctx, c.login, k)
 	if err != nil {
-		return r, unanswered(err), false
+		return r, wire.Unanswered(err), false
 	}
-	if !r.ok() {
-		return r, judge(r, v, k.secrets), false
+	if !r.OK() {
+		return r, judge(r, v, k.Secrets), false
 	}
 	return r, exchange.Outcome{}, true
 }
 
 // Place creates the legs of a placement with one POST.
 func (c *Client) Place(ctx context.Context, p exchange.Placement) exchange.Outcome {
-	legs := pick(legsOf(p.Intent), p.Legs)
+	legs := p.LegsToPlace()
 	if len(legs) == 0 {
-		return refusedHere("", "the placement has no leg")
+		return exchange.RefusedHere("", "the placement has no leg")
 	}
 	k := v3Call(http.MethodPost, connections)
-	k.body, k.secrets = newCreateBody(p.Intent, legs), secretsOf(p.Intent)
+	k.Body, k.Secrets = newCreateBody(p.Intent, legs), secretsOf(p.Intent)
 	r, out, ok := c.decide(ctx, k, toPlace)
 	if !ok {
 		return named(out, legs)
 	}
 	var names []string
 	for _, l := range legs {
-		names = append(names, l.which)
+		names = append(names, l.Which)
 	}
 	return placed(r, names)
 }
 
 // named says which leg of ours a refusal is about: a leg that was placed alone was the
 // request's primary.
-func named(out exchange.Outcome, legs []leg) exchange.Outcome {
+func named(out exchange.Outcome, legs []exchange.Leg) exchange.Outcome {
 	if len(legs) == 1 {
-		out.Leg = legs[0].which
+		out.Leg = legs[0].Which
 	}
 	return out
-}
-
-// refusedHere is the outcome of a call that would be in vain. Nothing is sent.
-func refusedHere(property, message string) exchange.Outcome {
-	return exchange.Outcome{Class: exchange.Refused, Answer: "not sent", Message: message, Property: property}
 }
 
 // updateBody is the body of ?action=update.
@@ -228,16 +223,16 @@ type updateBody struct {
 func (c *Client) Alter(ctx context.Context, exchangeID string, set *patchbayv1.ChangeSet) exchange.Outcome {
 	switch {
 	case set.GetTag() != nil:
-		return refusedHere("set.tag", "ECX v3 cannot change a tag")
+		return exchange.RefusedHere("set.tag", "ECX v3 cannot change a tag")
 	case set != nil && set.TermMonths != nil:
-		return refusedHere("set.termMonths", "ECX v3 has no terms")
+		return exchange.RefusedHere("set.termMonths", "ECX v3 has no terms")
 	case len(set.GetNotifications()) > 0:
-		return refusedHere("set.notifications", "ECX v3 cannot change notifications")
+		return exchange.RefusedHere("set.notifications", "ECX v3 cannot change notifications")
 	}
 	b := updateBody{Name: set.GetName()}
 	b.Speed, b.SpeedUnit = speed(set.GetBandwidthMbps())
 	if b == (updateBody{}) {
-		return refusedHere("set", "nothing to change")
+		return exchange.RefusedHere("set", "nothing to change")
 	}
 	return c.command(ctx, patch(exchangeID, "update", b), exchangeID, toAlter)
 }
@@ -247,16 +242,16 @@ func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome
 	return c.command(ctx, v3Call(http.MethodDelete, connections+"/{id}", exchangeID), exchangeID, toRemove)
 }
 
-func patch(id, action string, body any) call {
+func patch(id, action string, body any) wire.Call {
 	k := v3Call(http.MethodPatch, connections+"/{id}", id)
-	k.query, k.body = url.Values{"action": {action}}, body
+	k.Query, k.Body = url.Values{"action": {action}}, body
 	return k
 }
 
 // command makes a deciding call on circuit id.
-func (c *Client) command(ctx context.Context, k call, id string, v verb) exchange.Outcome {
+func (c *Client) command(ctx context.Context, k wire.Call, id string, v verb) exchange.Outcome {
 	if !event.ValidID(id) {
-		return refusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
+		return exchange.RefusedHere("uuid", fmt.Sprintf("%q is no id of a circuit", id))
 	}
 	r, out, ok := c.decide(ctx, k, v)
 	if !ok {
@@ -271,7 +266,7 @@ func (c *Client) command(ctx context.Context, k call, id string, v verb) exchang
 // A circuit whose port and name fit but whose tag is not shown is looked at by itself.
 // If its tag stays hidden and it has not ended, nothing can be concluded: an error.
 func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
-	legs := pick(legsOf(p.Intent), p.Legs)
+	legs := p.LegsToPlace()
 	r, err := c.readBought(ctx)
 	if err != nil {
 		return exchange.Found{}, err
@@ -283,8 +278,8 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 			if err != nil {
 				return exchange.Found{}, err
 			}
-			if k := c.KeyOf(full); k != "" && k == lookUpKey(l.a.GetPortId(), l.a.GetTag(), l.name) {
-				found.Circuits[l.which] = append(found.Circuits[l.which], full)
+			if k := c.KeyOf(full); k != "" && k == lookUpKey(l.A.GetPortId(), l.A.GetTag(), l.Name) {
+				found.Circuits[l.Which] = append(found.Circuits[l.Which], full)
 			}
 		}
 	}
@@ -292,26 +287,17 @@ func (c *Client) Find(ctx context.Context, p exchange.Placement) (exchange.Found
 }
 
 // inFull reads conn by itself if it may be l but does not show its tag.
-func (c *Client) inFull(ctx context.Context, conn *patchbayv1.Connection, l leg) (*patchbayv1.Connection, error) {
-	like := conn.GetName() == l.name && conn.GetASide().GetPortId() == l.a.GetPortId()
-	if !like || outer(conn.GetASide().GetTag()) != 0 || status.Status(conn.GetStatus()).Ended() {
+func (c *Client) inFull(ctx context.Context, conn *patchbayv1.Connection, l exchange.Leg) (*patchbayv1.Connection, error) {
+	like := conn.GetName() == l.Name && conn.GetASide().GetPortId() == l.A.GetPortId()
+	if !like || exchange.Outer(conn.GetASide().GetTag()) != 0 || status.Status(conn.GetStatus()).Ended() {
 		return conn, nil
 	}
 	full, err := c.get(ctx, conn.GetExchangeId(), exchange.ForOrder)
 	if err != nil {
 		return nil, err
 	}
-	if outer(full.GetASide().GetTag()) == 0 && !status.Status(full.GetStatus()).Ended() {
+	if exchange.Outer(full.GetASide().GetTag()) == 0 && !status.Status(full.GetStatus()).Ended() {
 		return nil, fmt.Errorf("circuit %s looks like the one sought and does not show its tag", full.GetExchangeId())
 	}
 	return full, nil
-}
-
-// ahead is how far the exchange's clock is ahead of ours; 0 if it does not tell.
-func ahead(r reply) time.Duration {
-	date, err := http.ParseTime(r.header.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return date.Sub(r.at)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange/wire"
 )
 
 // mostPages bounds a list that says of no page that it is the last.
@@ -17,19 +18,19 @@ const mostPages = 5000
 
 // page is one page of a list. Pages count from 0.
 type page struct {
-	Last    *flag             `json:"isLastPage"`
-	Total   *number           `json:"totalCount"`
+	Last    *wire.Flag        `json:"isLastPage"`
+	Total   *wire.Number      `json:"totalCount"`
 	Content []json.RawMessage `json:"content"`
 }
 
 // readPage reads a page. The API answers 204 where there is nothing to list.
-func readPage(r reply) (page, error) {
+func readPage(r wire.Reply) (page, error) {
 	var p page
-	if r.status == http.StatusNoContent {
-		last := flag(true)
+	if r.Status == http.StatusNoContent {
+		last := wire.Flag(true)
 		return page{Last: &last}, nil
 	}
-	if json.Unmarshal(r.body, &p) != nil || p.Content == nil && p.Last == nil && p.Total == nil {
+	if json.Unmarshal(r.Body, &p) != nil || p.Content == nil && p.Last == nil && p.Total == nil {
 		return page{}, errors.New("a list in a form that is not the exchange's")
 	}
 	return p, nil
@@ -41,7 +42,7 @@ var errChanged = errors.New("the list changed while it was read")
 // pages reads a list to its end and hands each item to use once. It is an error if the
 // end cannot be told or if fewer items came than the exchange counts: rows move from page
 // to page while circuits come and go, and one that was missed would look gone.
-func (c *Client) pages(ctx context.Context, k call, size int, use func(reply, json.RawMessage) error) error {
+func (c *Client) pages(ctx context.Context, k wire.Call, size int, use func(wire.Reply, json.RawMessage) error) error {
 	seen := make(map[string]bool)
 	for n := range mostPages {
 		r, err := c.read(ctx, pageQuery(k, n, size))
@@ -50,13 +51,13 @@ func (c *Client) pages(ctx context.Context, k call, size int, use func(reply, js
 		}
 		p, err := readPage(r)
 		if err != nil {
-			return fmt.Errorf("%s ecx %s: %w", k.method, k.name, err)
+			return fmt.Errorf("%s ecx %s: %w", k.Method, k.Name, err)
 		}
 		fresh := 0
 		for _, item := range p.Content {
 			id, err := idOf(item)
 			if err != nil {
-				return fmt.Errorf("%s ecx %s: %w", k.method, k.name, err)
+				return fmt.Errorf("%s ecx %s: %w", k.Method, k.Name, err)
 			}
 			if seen[id] {
 				continue
@@ -71,7 +72,7 @@ func (c *Client) pages(ctx context.Context, k call, size int, use func(reply, js
 			return err
 		}
 	}
-	return fmt.Errorf("%s ecx %s: no end after %d pages", k.method, k.name, mostPages)
+	return fmt.Errorf("%s ecx %s: no end after %d pages", k.Method, k.Name, mostPages)
 }
 
 // end reports whether page n, of which fresh items were new, is the last, when seen items
@@ -97,7 +98,7 @@ func (p page) end(n, seen, fresh int) (bool, error) {
 // idOf is the id of an item of a list.
 func idOf(item json.RawMessage) (string, error) {
 	var i struct {
-		UUID text `json:"uuid"`
+		UUID wire.Text `json:"uuid"`
 	}
 	if json.Unmarshal(item, &i) != nil || !event.ValidID(string(i.UUID)) {
 		return "", errRow
@@ -105,13 +106,13 @@ func idOf(item json.RawMessage) (string, error) {
 	return string(i.UUID), nil
 }
 
-func pageQuery(k call, number, size int) call {
+func pageQuery(k wire.Call, number, size int) wire.Call {
 	q := url.Values{}
-	for name, values := range k.query {
+	for name, values := range k.Query {
 		q[name] = values
 	}
 	q.Set("pageNumber", strconv.Itoa(number))
 	q.Set("pageSize", strconv.Itoa(size))
-	k.query = q
+	k.Query = q
 	return k
 }

@@ -14,6 +14,7 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
 
@@ -46,29 +47,29 @@ func (p *profile) flow() string {
 
 // profileRow is a profile as the API shows it.
 type profileRow struct {
-	UUID          text   `json:"uuid"`
-	Name          text   `json:"name"`
-	Organization  text   `json:"organizationName"`
-	KeyLabel      text   `json:"authKeyLabel"`
-	NeedsPair     flag   `json:"requiredRedundancy"`
-	CustomSpeed   flag   `json:"allowCustomSpeed"`
-	SpeedFromAPI  flag   `json:"speedFromAPI"`
-	APIAvailable  flag   `json:"apiAvailable"`
-	Integrated    flag   `json:"integrated"`
-	Self          flag   `json:"selfProfile"`
-	TagType       text   `json:"tagType"`
-	NamedTags     []text `json:"namedTags"`
-	Encapsulation text   `json:"profileEncapsulation"`
+	UUID          wire.Text   `json:"uuid"`
+	Name          wire.Text   `json:"name"`
+	Organization  wire.Text   `json:"organizationName"`
+	KeyLabel      wire.Text   `json:"authKeyLabel"`
+	NeedsPair     wire.Flag   `json:"requiredRedundancy"`
+	CustomSpeed   wire.Flag   `json:"allowCustomSpeed"`
+	SpeedFromAPI  wire.Flag   `json:"speedFromAPI"`
+	APIAvailable  wire.Flag   `json:"apiAvailable"`
+	Integrated    wire.Flag   `json:"integrated"`
+	Self          wire.Flag   `json:"selfProfile"`
+	TagType       wire.Text   `json:"tagType"`
+	NamedTags     []wire.Text `json:"namedTags"`
+	Encapsulation wire.Text   `json:"profileEncapsulation"`
 	SpeedBands    []struct {
-		Speed number `json:"speed"`
-		Unit  text   `json:"unit"`
+		Speed wire.Number `json:"speed"`
+		Unit  wire.Text   `json:"unit"`
 	} `json:"speedBands"`
 	Metros []struct {
-		Code    text                       `json:"code"`
+		Code    wire.Text                  `json:"code"`
 		Regions map[string]json.RawMessage `json:"sellerRegions"`
 	} `json:"metros"`
 	Asks []struct {
-		Name text `json:"name"`
+		Name wire.Text `json:"name"`
 	} `json:"additionalBuyerInfo"`
 }
 
@@ -104,7 +105,7 @@ func readProfile(b []byte) (*profile, error) {
 
 // profile returns a profile as this account is shown it, nil if it is not shown any.
 func (c *Client) profile(ctx context.Context, id string) (*profile, error) {
-	if p, ok := c.profiles.get(id); ok {
+	if p, ok := c.profiles.Get(id); ok {
 		return p, nil
 	}
 	if !event.ValidID(id) {
@@ -113,19 +114,19 @@ func (c *Client) profile(ctx context.Context, id string) (*profile, error) {
 	r, err := c.read(ctx, v3Call(http.MethodGet, "/l2/serviceprofiles/services/{id}", id))
 	if own := new(refused); errors.As(err, &own) &&
 		(own.status == http.StatusBadRequest || own.status == http.StatusNotFound) ||
-		err == nil && r.status == http.StatusNoContent {
-		c.profiles.put(id, nil)
+		err == nil && r.Status == http.StatusNoContent {
+		c.profiles.Put(id, nil)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := readProfile(r.body)
+	p, err := readProfile(r.Body)
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", id, err)
 	}
-	c.profiles.put(id, p)
-	c.flows.put(id, p.flow())
+	c.profiles.Put(id, p)
+	c.flows.Put(id, p.flow())
 	return p, nil
 }
 
@@ -143,13 +144,13 @@ type keyQuestion struct{ key, profile, metro, region string }
 func (c *Client) key(ctx context.Context, q keyQuestion) (keyAnswer, error) {
 	// The key is not kept, not even as the key of a map.
 	sum := sha256.Sum256([]byte(strings.Join([]string{q.key, q.profile, q.metro, q.region}, "\n")))
-	if a, ok := c.keys.get(string(sum[:])); ok {
+	if a, ok := c.keys.Get(string(sum[:])); ok {
 		return a, nil
 	}
 	k := v3Call(http.MethodGet, connections+"/validateAuthorizationKey")
-	k.query = url.Values{"authorizationKey": {q.key}, "profileId": {q.profile},
+	k.Query = url.Values{"authorizationKey": {q.key}, "profileId": {q.profile},
 		"metroCode": {q.metro}, "region": {q.region}}
-	k.secrets = []string{q.key}
+	k.Secrets = []string{q.key}
 	r, err := c.read(ctx, k)
 	var a keyAnswer
 	own := new(refused)
@@ -159,22 +160,22 @@ func (c *Client) key(ctx context.Context, q keyQuestion) (keyAnswer, error) {
 	case err != nil:
 		return keyAnswer{}, err
 	default:
-		if a, err = readKey(r.body); err != nil {
+		if a, err = readKey(r.Body); err != nil {
 			return keyAnswer{}, err
 		}
-		a.words = scrub(a.words, k.secrets)
+		a.words = wire.Scrub(a.words, k.Secrets)
 	}
-	c.keys.put(string(sum[:]), a)
+	c.keys.Put(string(sum[:]), a)
 	return a, nil
 }
 
 // readKey reads the answer about a key. One client of the API expects a list of it.
 func readKey(body []byte) (keyAnswer, error) {
 	type row struct {
-		Message text `json:"message"`
-		Status  text `json:"status"`
+		Message wire.Text `json:"message"`
+		Status  wire.Text `json:"status"`
 		Primary struct {
-			Bandwidth text `json:"bandwidth"`
+			Bandwidth wire.Text `json:"bandwidth"`
 		} `json:"primary"`
 	}
 	var one row
@@ -198,9 +199,9 @@ func readKey(body []byte) (keyAnswer, error) {
 func bandwidth(s string) int32 {
 	s = strings.ToUpper(strings.ReplaceAll(s, " ", ""))
 	digits := strings.TrimRight(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ/")
-	var n number
+	var n wire.Number
 	_ = n.UnmarshalJSON([]byte(digits)) // never fails
-	unit := text("MB")
+	unit := wire.Text("MB")
 	if strings.HasPrefix(s[len(digits):], "G") {
 		unit = "GB"
 	}
@@ -208,11 +209,11 @@ func bandwidth(s string) int32 {
 }
 
 // metroOf is the metro where a leg meets a profile: its own, or that of the A port.
-func metroOf(l leg, ports []exchange.Port) string {
-	if m := l.z.GetMetro(); m != "" {
+func metroOf(l exchange.Leg, ports []exchange.Port) string {
+	if m := l.Z.GetMetro(); m != "" {
 		return m
 	}
-	if p := portByID(ports, l.a.GetPortId()); p != nil {
+	if p := portByID(ports, l.A.GetPortId()); p != nil {
 		return p.Metro
 	}
 	return ""

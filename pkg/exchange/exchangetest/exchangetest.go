@@ -1,8 +1,9 @@
 // Package exchangetest plays an exchange in memory, for tests of those who order, decide
 // and watch through package exchange.
 //
-// The fake keeps the exchange's own guard: a tag on a port is used once. It asks Fault
-// about every call, and can so fail one that never reached it, or one that did and whose
+// The fake is of one of three kinds, as its API says, and keeps that exchange's own guards: a
+// tag on a port is used once, a service token too; only PacketFabric has none for requests,
+// and shows so little of one that another may look like it. It asks Fault about every call, and can so fail one that never reached it, or one that did and whose
 // answer was lost; code that survives the first often does not survive the second.
 // Circuits do not move by themselves: a test calls [Fake.Set].
 //
@@ -10,6 +11,7 @@
 package exchangetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -23,6 +25,12 @@ import (
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
+
+// The kinds of fakes, by the API they play.
+const (
+	ecx          = "ecx"
+	packetFabric = "packetfabric"
 )
 
 // A Fault is what happens to one call.
@@ -51,7 +59,9 @@ type Fake struct {
 	// Fault is asked about every call by the method's name, and which call of that method
 	// it is, from 1; nil means no faults. It is called without a lock.
 	Fault func(call string, n int) Fault
-	// Single: the legs of a pair go out in calls of their own.
+	// API is the kind: "ecx" (the default), "fabric" or "packetfabric".
+	API string
+	// Single: the legs of a pair go out in calls of their own. Only ECX has both in one.
 	Single bool
 	// Checked is the answer to Check.
 	Checked exchange.Checked
@@ -66,6 +76,7 @@ type Fake struct {
 
 	mu       sync.Mutex
 	circuits map[string]*patchbayv1.Connection
+	spent    map[string][]string // tokens of each circuit
 	calls    map[string]int
 	created  int
 }
@@ -174,54 +185,100 @@ func (f *Fake) Check(ctx context.Context, _ *patchbayv1.CreateIntent) (exchange.
 	return f.Checked, nil
 }
 
-// Keys returns port, tag and name of each leg.
+// Keys returns what the exchange will show of each leg; see [Fake.KeyOf].
 func (f *Fake) Keys(in *patchbayv1.CreateIntent) map[string]string {
-	keys := map[string]string{exchange.Primary: f.KeyOf(circuit(in, exchange.Primary))}
+	keys := map[string]string{exchange.Primary: f.KeyOf(f.circuit(in, exchange.Primary))}
 	if in.GetSecondary() != nil {
-		keys[exchange.Secondary] = f.KeyOf(circuit(in, exchange.Secondary))
+		keys[exchange.Secondary] = f.KeyOf(f.circuit(in, exchange.Secondary))
 	}
 	return keys
 }
 
-// circuit is what a leg of an intent becomes.
-func circuit(in *patchbayv1.CreateIntent, leg string) *patchbayv1.Connection {
+// circuit is what a leg of an intent becomes, as the exchange shows it.
+func (f *Fake) circuit(in *patchbayv1.CreateIntent, leg string) *patchbayv1.Connection {
 	name, side := in.GetName(), in.GetPrimary()
 	if leg == exchange.Secondary {
 		name, side = in.GetSecondary().GetName(), in.GetSecondary()
 	}
-	return &patchbayv1.Connection{
-		Exchange: "equinix", Api: "ecx", Name: name, BandwidthMbps: in.GetBandwidthMbps(),
+	c := &patchbayv1.Connection{
+		Exchange: "equinix", Api: cmp.Or(f.API, ecx), Name: name, BandwidthMbps: in.GetBandwidthMbps(),
 		Status: string(status.PendingApproval), ProviderStatus: string(status.NotAvailable),
 		ASide: &patchbayv1.Side{PortId: side.GetASide().GetPortId(), Tag: side.GetASide().GetTag()},
-		ZSide: &patchbayv1.Side{ProfileId: side.GetZSide().GetProfileId()},
+		ZSide: &patchbayv1.Side{ProfileId: side.GetZSide().GetProfileId(), PortId: side.GetZSide().GetPortId()},
 	}
+	if to := side.GetZSide(); f.API == packetFabric && to.GetRoutingId() != "" {
+		// A request shows whom it went to, and neither port nor tag nor description.
+		c.Exchange, c.Name = packetFabric, ""
+		c.ASide, c.ZSide = nil, &patchbayv1.Side{ProfileId: to.GetRoutingId(), Metro: to.GetMarket()}
+	}
+	return c
 }
 
-// Together reports that both legs go out in one call, unless Single.
-func (f *Fake) Together() bool { return !f.Single }
+// tokens are the service tokens that a leg of an intent spends.
+func tokens(in *patchbayv1.CreateIntent, leg string) []string {
+	side := in.GetPrimary()
+	if leg == exchange.Secondary {
+		side = in.GetSecondary()
+	}
+	all := []string{side.GetASide().GetServiceToken(), side.GetZSide().GetServiceToken()}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
 
-// Place creates the legs, unless one of their tags is in use.
+// Together reports that both legs go out in one call: at ECX, unless Single.
+func (f *Fake) Together() bool { return !f.Single && cmp.Or(f.API, ecx) == ecx }
+
+// Place creates the legs, unless one of their tags or tokens is in use. A secondary that
+// names a group joins a primary of that group, or is refused.
 func (f *Fake) Place(ctx context.Context, p exchange.Placement) exchange.Outcome {
 	return f.decide(ctx, "Place", func() exchange.Outcome {
 		for _, leg := range p.Legs {
-			if f.used(circuit(p.Intent, leg)) {
+			if f.used(f.circuit(p.Intent, leg)) || f.spentOn(tokens(p.Intent, leg)) != "" {
 				return exchange.Outcome{Class: exchange.Taken, Code: "FAKE-TAKEN", Message: "the VLAN is in use", Answer: "400"}
 			}
 		}
+		if p.Group != "" && !slices.ContainsFunc(slices.Collect(maps.Values(f.circuits)), func(c *patchbayv1.Connection) bool {
+			return c.GetRedundancyGroup() == p.Group
+		}) {
+			return exchange.Outcome{Class: exchange.Refused, Code: "FAKE-GROUP", Message: "no such redundancy group", Answer: "400"}
+		}
 		ids := map[string]string{}
+		group := p.Group
 		for _, leg := range p.Legs {
-			ids[leg] = f.add(circuit(p.Intent, leg))
+			c := f.circuit(p.Intent, leg)
+			if c.Redundancy = leg; !f.Together() && f.API != packetFabric {
+				group = cmp.Or(group, fmt.Sprintf("group-%06d", f.created+1))
+				c.RedundancyGroup = group
+			}
+			ids[leg] = f.add(c)
+			f.spend(ids[leg], tokens(p.Intent, leg))
 		}
-		out := exchange.Outcome{Class: exchange.Done, IDs: ids, Answer: "200"}
-		if f.Single {
-			out.Group = "group-of-" + p.Intent.GetName()
-		}
-		return out
+		return exchange.Outcome{Class: exchange.Done, IDs: ids, Answer: "200", Group: group}
 	})
+}
+
+func (f *Fake) spend(id string, tokens []string) {
+	if f.spent == nil {
+		f.spent = map[string][]string{}
+	}
+	f.spent[id] = tokens
+}
+
+// spentOn returns the circuit that has redeemed one of the tokens. A token is used once, even
+// if its circuit has ended.
+func (f *Fake) spentOn(tokens []string) string {
+	for id, spent := range f.spent {
+		if slices.ContainsFunc(tokens, func(t string) bool { return slices.Contains(spent, t) }) {
+			return id
+		}
+	}
+	return ""
 }
 
 // used reports whether a circuit that has not ended has the port and tag of c.
 func (f *Fake) used(c *patchbayv1.Connection) bool {
+	if c.GetASide().GetPortId() == "" {
+		return false
+	}
 	for _, other := range f.circuits {
 		if !status.Status(other.GetStatus()).Ended() && other.GetASide().GetPortId() == c.GetASide().GetPortId() &&
 			proto.Equal(other.GetASide().GetTag(), c.GetASide().GetTag()) {
@@ -231,7 +288,7 @@ func (f *Fake) used(c *patchbayv1.Connection) bool {
 	return false
 }
 
-// Find returns every circuit that bears the key of a leg.
+// Find returns every circuit that bears the key of a leg, or that has redeemed its token.
 func (f *Fake) Find(ctx context.Context, p exchange.Placement) (exchange.Found, error) {
 	if err := f.ask(ctx, "Find"); err != nil {
 		return exchange.Found{}, err
@@ -240,12 +297,22 @@ func (f *Fake) Find(ctx context.Context, p exchange.Placement) (exchange.Found, 
 	found := exchange.Found{Circuits: map[string][]*patchbayv1.Connection{}, Ahead: f.Ahead}
 	for _, c := range f.Circuits() {
 		for _, leg := range p.Legs {
-			if f.KeyOf(c) == keys[leg] {
+			fits := f.KeyOf(c) == keys[leg]
+			if t := tokens(p.Intent, leg); len(t) > 0 {
+				fits = f.redeemed(t) == c.GetExchangeId()
+			}
+			if fits {
 				found.Circuits[leg] = append(found.Circuits[leg], c)
 			}
 		}
 	}
 	return found, nil
+}
+
+func (f *Fake) redeemed(tokens []string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.spentOn(tokens)
 }
 
 // Alter changes name, bandwidth and tag at once.
@@ -262,7 +329,7 @@ func (f *Fake) Alter(ctx context.Context, id string, set *patchbayv1.ChangeSet) 
 			c.BandwidthMbps = set.GetBandwidthMbps()
 		}
 		if set.GetTag() != nil {
-			c.ASide.Tag = set.GetTag()
+			c.ASide = &patchbayv1.Side{PortId: c.GetASide().GetPortId(), Tag: set.GetTag()}
 		}
 		return exchange.Outcome{Class: exchange.Done, Answer: "202"}
 	})
@@ -350,8 +417,12 @@ func (f *Fake) Parties(ctx context.Context) (exchange.Parties, error) {
 	return f.Belongs, f.ask(ctx, "Parties")
 }
 
-// KeyOf returns port, tag and name of c.
+// KeyOf returns port, tag and name of c; of a request at PacketFabric whom it went to and how
+// fast it is.
 func (f *Fake) KeyOf(c *patchbayv1.Connection) string {
+	if f.API == packetFabric && c.GetASide() == nil {
+		return fmt.Sprintf("%s/%s/%d", c.GetZSide().GetProfileId(), c.GetZSide().GetMetro(), c.GetBandwidthMbps())
+	}
 	t := c.GetASide().GetTag()
 	return fmt.Sprintf("%s/%d.%d.%d/%s", c.GetASide().GetPortId(), t.GetVlan(), t.GetSTag(), t.GetCTag(), c.GetName())
 }

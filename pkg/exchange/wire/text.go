@@ -1,4 +1,4 @@
-package ecx
+package wire
 
 import (
 	"encoding/json"
@@ -10,53 +10,53 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// text is a JSON string, or a number or boolean as it is written. What is neither is
-// empty: one odd field of an answer must not hide the rest.
-type text string
+// Text is a JSON string, or a number or boolean as it is written. What is neither is
+// empty.
+type Text string
 
 // UnmarshalJSON never fails.
-func (t *text) UnmarshalJSON(b []byte) error {
+func (t *Text) UnmarshalJSON(b []byte) error {
 	*t = ""
 	var s string
 	switch {
 	case len(b) == 0, b[0] == '{', b[0] == '[', string(b) == "null":
 	case b[0] != '"':
-		*t = text(b)
+		*t = Text(b)
 	case json.Unmarshal(b, &s) == nil:
-		*t = text(s)
+		*t = Text(s)
 	}
 	return nil
 }
 
-// number is a JSON number, or a string that holds one. What is neither, or does not fit,
-// is 0.
-type number int32
+// Number is a whole JSON number, or a string that holds one. What is neither, or does not
+// fit, is 0.
+type Number int32
 
 // UnmarshalJSON never fails.
-func (n *number) UnmarshalJSON(b []byte) error {
+func (n *Number) UnmarshalJSON(b []byte) error {
 	*n = 0
-	var t text
+	var t Text
 	_ = t.UnmarshalJSON(b) // never fails
 	f, err := strconv.ParseFloat(strings.TrimSpace(string(t)), 64)
 	if err == nil && f == math.Trunc(f) && math.Abs(f) <= math.MaxInt32 {
-		*n = number(f)
+		*n = Number(f)
 	}
 	return nil
 }
 
-// flag is a JSON boolean, or a string that names one; anything else is false.
-type flag bool
+// Flag is a JSON boolean, or a string that names one; anything else is false.
+type Flag bool
 
 // UnmarshalJSON never fails.
-func (f *flag) UnmarshalJSON(b []byte) error {
-	var t text
+func (f *Flag) UnmarshalJSON(b []byte) error {
+	var t Text
 	_ = t.UnmarshalJSON(b) // never fails
 	yes, err := strconv.ParseBool(strings.ToLower(string(t)))
-	*f = flag(err == nil && yes)
+	*f = Flag(err == nil && yes)
 	return nil
 }
 
-// dateForms are the ways in which ECX writes a time. Without a zone it is UTC.
+// dateForms are the ways in which exchanges write a time. Without a zone it is UTC.
 var dateForms = []string{
 	time.RFC3339Nano,
 	"2006-01-02T15:04:05.999999999Z0700",
@@ -67,8 +67,8 @@ var dateForms = []string{
 	time.DateOnly,
 }
 
-// date reads a time in any of the forms; nil if it is none.
-func date(t text) *timestamppb.Timestamp {
+// Date reads a time in any of the ways in which exchanges write one; nil if it is none.
+func Date(t Text) *timestamppb.Timestamp {
 	for _, form := range dateForms {
 		at, err := time.Parse(form, strings.TrimSpace(string(t)))
 		if err != nil {
@@ -80,16 +80,4 @@ func date(t text) *timestamppb.Timestamp {
 		return nil
 	}
 	return nil
-}
-
-// mbps is a speed in Mbit/s; 0 if it is none.
-func mbps(speed number, unit text) int32 {
-	n := int64(speed)
-	if strings.EqualFold(string(unit), "GB") {
-		n *= 1000
-	}
-	if n < 0 || n > math.MaxInt32 {
-		return 0
-	}
-	return int32(n)
 }

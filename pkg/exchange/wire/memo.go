@@ -1,4 +1,4 @@
-package ecx
+package wire
 
 import (
 	"sync"
@@ -8,8 +8,8 @@ import (
 // memoSize bounds what is remembered of things that others name.
 const memoSize = 1024
 
-// memo remembers values for a while.
-type memo[K comparable, V any] struct {
+// Memo remembers values for a while. It is safe for use by many goroutines.
+type Memo[K comparable, V any] struct {
 	keep time.Duration // 0: for ever
 
 	mu     sync.Mutex
@@ -21,12 +21,13 @@ type remembered[V any] struct {
 	since time.Time
 }
 
-func newMemo[K comparable, V any](keep time.Duration) *memo[K, V] {
-	return &memo[K, V]{keep: keep, values: make(map[K]remembered[V])}
+// NewMemo returns a memo that forgets a value after keep; 0 is never.
+func NewMemo[K comparable, V any](keep time.Duration) *Memo[K, V] {
+	return &Memo[K, V]{keep: keep, values: make(map[K]remembered[V])}
 }
 
-// get returns what is remembered under k, and whether something is.
-func (m *memo[K, V]) get(k K) (V, bool) {
+// Get returns what is remembered under k, and whether something is.
+func (m *Memo[K, V]) Get(k K) (V, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.values[k]
@@ -37,8 +38,8 @@ func (m *memo[K, V]) get(k K) (V, bool) {
 	return r.value, true
 }
 
-// put remembers v. It forgets everything first when there is too much.
-func (m *memo[K, V]) put(k K, v V) {
+// Put remembers v. It forgets everything first when there is too much.
+func (m *Memo[K, V]) Put(k K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.values) >= memoSize {

@@ -1,4 +1,12 @@
-package ecx
+// Package equinix logs in at Equinix, whose token endpoint ECX v3 and Fabric v4 share.
+//
+// Five refused logins in a row lock the account. So a refusal is remembered and not
+// repeated before a pause that grows; new credentials are tried at once. Each [Login]
+// counts for itself: a process should have one an account.
+//
+// golang.org/x/oauth2 is not used: its token sources know neither a deadline nor a
+// refusal that has to be remembered, and the token endpoint takes JSON.
+package equinix
 
 import (
 	"context"
@@ -10,6 +18,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/secret"
 )
 
@@ -24,14 +33,18 @@ const (
 	pauseGrows            = 4
 )
 
-// login is the account's token and what became of getting it.
-type login struct {
+// Login is an account's token and what became of getting it. It is safe for use by many
+// goroutines.
+type Login struct {
+	wire *wire.Wire
 	turn chan struct{} // holds one thing while somebody looks at the rest
 
 	token   secret.Secret
 	until   time.Time // when to renew it
 	refusal refusal
 }
+
+var _ wire.Auth = (*Login)(nil)
 
 // refusal is a login that the exchange refused.
 type refusal struct {
@@ -41,12 +54,12 @@ type refusal struct {
 	until time.Time
 }
 
-func newLogin() *login { return &login{turn: make(chan struct{}, 1)} }
+// NewLogin returns a login of w's account. It asks nothing of the exchange.
+func NewLogin(w *wire.Wire) *Login { return &Login{wire: w, turn: make(chan struct{}, 1)} }
 
-// token returns a token that is not bad, the one the exchange refused; the empty bad is
+// Token returns a token that is not bad, the one the exchange refused; the empty bad is
 // none. One caller at a time logs in, the others wait for its token.
-func (c *Client) token(ctx context.Context, bad secret.Secret, p exchange.Purpose) (secret.Secret, error) {
-	l := c.login
+func (l *Login) Token(ctx context.Context, bad secret.Secret, p exchange.Purpose) (secret.Secret, error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -58,7 +71,8 @@ func (c *Client) token(ctx context.Context, bad secret.Secret, p exchange.Purpos
 		return l.token, nil
 	}
 	l.token = ""
-	s, err := c.cfg.Account.Resolve(c.cfg.Getenv)
+	cfg := l.wire.Config()
+	s, err := cfg.Account.Resolve(cfg.Getenv)
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +80,7 @@ func (c *Client) token(ctx context.Context, bad secret.Secret, p exchange.Purpos
 		return "", fmt.Errorf("%w; not asked again before %s", l.refusal.err,
 			l.refusal.until.UTC().Format(time.RFC3339))
 	}
-	g, err := c.logIn(ctx, s, p)
+	g, err := l.logIn(ctx, s, p)
 	if err != nil {
 		return "", err
 	}
@@ -77,8 +91,8 @@ func (c *Client) token(ctx context.Context, bad secret.Secret, p exchange.Purpos
 
 // granted is the token endpoint's answer.
 type granted struct {
-	AccessToken text `json:"access_token"`
-	Timeout     text `json:"token_timeout"` // seconds, as text
+	AccessToken wire.Text `json:"access_token"`
+	Timeout     wire.Text `json:"token_timeout"` // seconds, as text
 }
 
 func (g granted) life() time.Duration {
@@ -90,46 +104,46 @@ func (g granted) life() time.Duration {
 }
 
 // logIn asks for a token, and remembers a refusal. The caller has the turn.
-func (c *Client) logIn(ctx context.Context, s account.Secrets, p exchange.Purpose) (granted, error) {
+func (l *Login) logIn(ctx context.Context, s account.Secrets, p exchange.Purpose) (granted, error) {
 	secrets := []string{s.ClientSecret.Reveal(), s.ClientID.Reveal()}
-	r, err := c.roundTrip(ctx, call{
-		method: http.MethodPost, name: "/oauth2/v1/token", path: "/oauth2/v1/token",
-		body: map[string]string{
+	r, err := l.wire.RoundTrip(ctx, wire.Call{
+		Method: http.MethodPost, Name: "/oauth2/v1/token", Path: "/oauth2/v1/token",
+		Body: map[string]string{
 			"grant_type":    "client_credentials",
 			"client_id":     s.ClientID.Reveal(),
 			"client_secret": s.ClientSecret.Reveal(),
 		},
-		purpose: p, decides: true, secrets: secrets,
+		Purpose: p, Decides: true, Secrets: secrets,
 	}, "")
 	if err != nil {
 		return granted{}, fmt.Errorf("log in: %w", err)
 	}
-	if r.status == http.StatusTooManyRequests {
-		return granted{}, exchange.Throttled{After: retryAfter(r.header, r.at)}
+	if r.Status == http.StatusTooManyRequests {
+		return granted{}, exchange.Throttled{After: r.RetryAfter()}
 	}
-	if r.ok() {
+	if r.OK() {
 		var g granted
-		if json.Unmarshal(r.body, &g) != nil || g.AccessToken == "" {
-			return granted{}, fmt.Errorf("log in: %s without a token", r.words())
+		if json.Unmarshal(r.Body, &g) != nil || g.AccessToken == "" {
+			return granted{}, fmt.Errorf("log in: %s without a token", r.Words())
 		}
-		c.login.refusal = refusal{}
+		l.refusal = refusal{}
 		return g, nil
 	}
-	why, own := loginComplaint(r.body)
-	switch r.status {
+	why, own := complaint(r.Body)
+	switch r.Status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 	default:
 		if !own {
-			return granted{}, fmt.Errorf("log in: %s", r.words())
+			return granted{}, fmt.Errorf("log in: %s", r.Words())
 		}
 	}
-	err = fmt.Errorf("login refused: %s: %s", r.words(), scrub(why, secrets))
-	c.login.remember(s, err)
+	err = fmt.Errorf("login refused: %s: %s", r.Words(), wire.Scrub(why, secrets))
+	l.remember(s, err)
 	return granted{}, err
 }
 
 // remember notes a refusal. The pause is longer each time the same is refused again.
-func (l *login) remember(s account.Secrets, err error) {
+func (l *Login) remember(s account.Secrets, err error) {
 	pause := firstPause
 	if l.refusal.of == s && l.refusal.pause > 0 {
 		pause = min(l.refusal.pause*pauseGrows, lastPause)
@@ -137,19 +151,19 @@ func (l *login) remember(s account.Secrets, err error) {
 	l.refusal = refusal{of: s, err: err, pause: pause, until: time.Now().Add(pause)}
 }
 
-// loginComplaint reads the error of the token endpoint, in either of its spellings. A
-// wrong secret comes as a 500, so the form tells a refusal and not the status.
-func loginComplaint(body []byte) (string, bool) {
+// complaint reads the error of the token endpoint, in either of its spellings. A wrong
+// secret comes as a 500, so the form tells a refusal and not the status.
+func complaint(body []byte) (string, bool) {
 	var e struct {
-		Domain  text `json:"errorDomain"`
-		Title   text `json:"errorTitle"`
-		Code    text `json:"errorCode"`
-		Message text `json:"errorMessage"`
+		Domain  wire.Text `json:"errorDomain"`
+		Title   wire.Text `json:"errorTitle"`
+		Code    wire.Text `json:"errorCode"`
+		Message wire.Text `json:"errorMessage"`
 
-		SnakeDomain  text `json:"error_domain"`
-		SnakeTitle   text `json:"error_title"`
-		SnakeCode    text `json:"error_code"`
-		SnakeMessage text `json:"error_message"`
+		SnakeDomain  wire.Text `json:"error_domain"`
+		SnakeTitle   wire.Text `json:"error_title"`
+		SnakeCode    wire.Text `json:"error_code"`
+		SnakeMessage wire.Text `json:"error_message"`
 	}
 	if json.Unmarshal(body, &e) != nil || e.Domain+e.Title+e.SnakeDomain+e.SnakeTitle == "" {
 		return "", false
