@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -15,13 +14,15 @@ import (
 // unknown is the word for what nobody documented; it may precede and follow anything.
 const unknown = string(status.Unknown)
 
-// Check holds the story against the exchange's books. All circuits of the organization
+// Check holds the story against the exchanges' books. All circuits of the organization
 // buyer must have been ordered here. It may be asked again, as after the next fact.
-func (s *Story) Check(books []sandbox.Connection, buyer string) []string {
+func (s *Story) Check(books sandbox.Inventory, buyer string) []string {
 	before := len(s.found)
+	all := Circuits(books)
 	s.checkOrders()
-	s.checkLegs(books, buyer)
-	for _, c := range books {
+	s.checkLegs(all, buyer)
+	s.checkTokens(books.Connections)
+	for _, c := range all {
 		s.checkPath(c)
 	}
 	s.checkHolds()
@@ -68,7 +69,7 @@ func circuits(facts []*patchbayv1.Order) map[string]map[string]bool {
 
 // checkLegs: each circuit that we bought belongs to one leg of one order, and each leg has
 // at most one circuit.
-func (s *Story) checkLegs(books []sandbox.Connection, buyer string) {
+func (s *Story) checkLegs(books []Circuit, buyer string) {
 	claims := map[string][]string{}
 	for id, facts := range s.Orders {
 		end := last(facts)
@@ -89,31 +90,42 @@ func (s *Story) checkLegs(books []sandbox.Connection, buyer string) {
 		}
 	}
 	for _, c := range books {
-		if c.Buyer == buyer && len(claims[c.ID]) != 1 {
-			s.violate("1: circuit %s (%s, created %s) belongs to %d legs %v",
-				c.ID, c.Name, c.Created.Format("15:04:05"), len(claims[c.ID]), claims[c.ID])
+		if c.Buyer == buyer && len(claims[c.ExchangeID]) != 1 {
+			s.violate("1: circuit %s (%s, created %s) belongs to %d legs %v", c.ExchangeID, c.Name,
+				c.Created.Format("15:04:05"), len(claims[c.ExchangeID]), claims[c.ExchangeID])
 		}
-		delete(claims, c.ID)
+		delete(claims, c.ExchangeID)
 	}
 	for id, legs := range claims {
 		s.violate("1: circuit %s of %v does not exist", id, legs)
 	}
 }
 
-// checkPath: the path of a circuit in the journal has no gap, was not invented, and ends
-// where the exchange's own history ends.
-func (s *Story) checkPath(c sandbox.Connection) {
-	path := s.Connections[event.ConnectionID("equinix", c.ID)]
-	if len(path) == 0 {
-		s.violate("3: circuit %s (%s) was never announced", c.ID, c.Name)
-		return
+// checkTokens: no two circuits were made with one service token.
+func (s *Story) checkTokens(books []sandbox.Connection) {
+	spent := map[string]string{}
+	for _, c := range books {
+		for _, token := range []string{c.AToken, c.ZToken} {
+			if other := spent[token]; token != "" && other != "" {
+				s.violate("5: circuits %s and %s were made with one service token", other, c.ID)
+			}
+			spent[token] = c.ID
+		}
 	}
-	var truth []string
-	for _, h := range c.History {
-		truth = append(truth, Words(h.Status, h.ProviderStatus))
+}
+
+// checkPath: the path of a circuit in the journal has no gap, was not invented, and ends
+// where the exchange's own history ends. Each transition is held against that history in
+// the words of the API by which it was seen.
+func (s *Story) checkPath(c Circuit) {
+	path := s.Connections[c.ID]
+	if len(path) == 0 {
+		s.violate("3: circuit %s (%s) was never announced", c.ExchangeID, c.Name)
+		return
 	}
 	at := 0
 	for i, t := range path {
+		truth := c.Path(t.GetConnection().GetApi())
 		switch {
 		case i > 0 && State(t.GetFrom()) != State(path[i-1].GetTo()):
 			s.violate("3: %s goes from %s though it was at %s", c.Name, State(t.GetFrom()), State(path[i-1].GetTo()))
@@ -134,7 +146,7 @@ func (s *Story) checkPath(c sandbox.Connection) {
 		}
 		at += found + 1
 	}
-	if got, want := State(last(path).GetTo()), Words(c.Status, c.ProviderStatus); got != want {
+	if got, want := State(last(path).GetTo()), c.State(last(path).GetConnection().GetApi()); got != want {
 		s.violate("4: %s is %s for us and %s at the exchange", c.Name, got, want)
 	}
 }
@@ -150,12 +162,6 @@ func told(path []*patchbayv1.Transition) []string {
 		all = append(all, s)
 	}
 	return all
-}
-
-// Words puts an ECX circuit's own words into ours, as status/providerStatus.
-func Words(native, provider string) string {
-	s := status.Normalise(status.ECX, status.Native{Status: native, ProviderStatus: provider})
-	return string(s.Status) + "/" + string(s.Provider)
 }
 
 // State is a state as status/providerStatus.

@@ -52,7 +52,10 @@ func (j *told) order(fact, leg, circuit string, edit func(*patchbayv1.Order)) {
 		Id: id, Fact: fact, Kind: "create", Source: "test", IntentId: "1", PayloadDigest: strings.Repeat("0", 64),
 		Account: "acme-ecx", Exchange: "equinix", Api: "ecx", Checked: true, Legs: []*patchbayv1.OrderLeg{l},
 		IntentSequence: 1, AcceptedAt: timestamppb.New(noon), At: timestamppb.New(noon),
-		Create: &patchbayv1.CreateIntent{Name: "one"},
+		Create: &patchbayv1.CreateIntent{Name: "one", Primary: &patchbayv1.Leg{
+			ASide: &patchbayv1.Endpoint{PortId: "p", Tag: &patchbayv1.Tag{Vlan: proto.Int32(7)}},
+			ZSide: &patchbayv1.Endpoint{ServiceToken: "hmac"},
+		}},
 	}
 	if fact == "placing" || fact == "placed" {
 		o.Leg = "primary"
@@ -70,7 +73,7 @@ func (j *told) step(from, to string) {
 	j.t.Helper()
 	id := event.ConnectionID("equinix", "x-1")
 	t := &patchbayv1.Transition{
-		Connection: &patchbayv1.Connection{Id: id, ExchangeId: "x-1"}, From: stateOf(from), To: stateOf(to), First: from == "",
+		Connection: &patchbayv1.Connection{Id: id, ExchangeId: "x-1", Api: "ecx"}, From: stateOf(from), To: stateOf(to), First: from == "",
 	}
 	j.add(event.Entity{Noun: event.Connection, ID: id}, strings.ToLower(strings.ReplaceAll(to, "/", ".")), t)
 }
@@ -166,7 +169,7 @@ func TestCheck(t *testing.T) {
 		{"a tag asked for twice", func(j *told, _ *[]sandbox.Connection) {
 			j.life()
 			j.order("placing", "placing", "", func(o *patchbayv1.Order) { o.Id = "another" })
-		}, "asks for equinix//0"},
+		}, "asks for equinix/p/7"},
 		{"a tag held for nothing", func(j *told, _ *[]sandbox.Connection) {
 			j.life()
 			j.add(event.Entity{Noun: event.Hold, ID: event.HoldID("tag", "k")}, "taken", &patchbayv1.Hold{
@@ -181,14 +184,14 @@ func TestCheck(t *testing.T) {
 			j := &told{t, invariants.NewStory("canary"), map[event.Entity]uint64{}}
 			books := []sandbox.Connection{circuit()}
 			tt.tell(j, &books)
-			found := j.s.Check(books, "Acme")
+			found := j.s.Check(sandbox.Inventory{Connections: books}, "Acme")
 			switch all := strings.Join(found, "\n"); {
 			case tt.want == "" && len(found) > 0:
 				t.Errorf("found in a sound story:\n%s", all)
 			case !strings.Contains(all, tt.want):
 				t.Errorf("found\n%s\nwant %q", all, tt.want)
 			}
-			if again := fmt.Sprint(j.s.Check(books, "Acme")); again != fmt.Sprint(found) {
+			if again := fmt.Sprint(j.s.Check(sandbox.Inventory{Connections: books}, "Acme")); again != fmt.Sprint(found) {
 				t.Errorf("found %s the second time, want %s again", again, found)
 			}
 		})

@@ -1,5 +1,5 @@
 // Package invariants holds a journal against what must always be true of it, and against
-// the sandbox exchange's own books. Tests of the whole system end with it.
+// the books of the sandbox exchanges. Tests of the whole system end with it.
 //
 // It relies on the system being quiet: nothing may be under way while the books are read.
 // It reads what it is given and changes nothing. What it finds it returns as sentences
@@ -9,7 +9,8 @@
 //  2. No accepted intent is forgotten: each order ends, or waits for a named reason.
 //  3. Per connection the transitions form a path without gap, repeat or disorder.
 //  4. The journal's statuses equal the exchange's.
-//  5. A port's tag is given to one connection at a time.
+//  5. A port's tag is given to one connection at a time, a service token spent once; and of
+//     requests at PacketFabric that look alike only one is on its way.
 //  7. Secrets appear in no fact.
 //
 // That Redis does not matter (6) and that bad input is answered (8) show in the outcome,
@@ -41,7 +42,8 @@ type Story struct {
 
 	canaries []string
 	numbers  map[event.Entity]uint64
-	asked    map[string]map[string]asking // by tag and leg
+	asked    map[string]map[string]asking // by what is asked for, and leg
+	retagged map[string]bool              // legs whose tag was changed
 	found    []string
 }
 
@@ -57,6 +59,7 @@ func NewStory(canaries ...string) *Story {
 		canaries:    canaries,
 		numbers:     map[event.Entity]uint64{},
 		asked:       map[string]map[string]asking{},
+		retagged:    map[string]bool{},
 	}
 }
 
