@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,18 +17,21 @@ import (
 // check holds the journal against the invariants and against the exchange's own books,
 // and the orders against what was wished.
 func (w *world) check(wishes []wish) {
-	s := invariants.NewStory(canary)
+	secrets := append([]string{canary, eplToken}, w.secrets...)
+	s := invariants.NewStory(secrets...)
 	if err := w.own.History(w.t.Context(), []string{"patchbay.>"}, s.Add); err != nil {
 		w.t.Errorf("read the journal: %v", err)
 	}
-	for _, found := range s.Check(w.exchange.Inventory().Connections, "Acme") {
+	for _, found := range s.Check(w.exchange.Inventory(), "Acme") {
 		w.t.Error(found)
 	}
 	for _, x := range wishes {
 		w.checkOutcome(x, s.Order(x.orderID()))
 	}
-	if strings.Contains(w.log.String(), canary) {
-		w.t.Errorf("invariant 7: a secret stands in the log")
+	for _, secret := range secrets {
+		if strings.Contains(w.log.String(), secret) {
+			w.t.Errorf("invariant 7: a secret stands in the log")
+		}
 	}
 	w.count(s)
 }
@@ -43,7 +47,7 @@ func (w *world) checkOutcome(x wish, o *patchbayv1.Order) {
 		w.t.Errorf("invariant 8: %s ended %q, want invalid", x.id, o.GetOutcome())
 	case x.wrong && len(o.GetViolations()) == 0:
 		w.t.Errorf("invariant 8: %s is invalid without a violation", x.id)
-	case !x.wrong && invalid:
+	case !x.wrong && !x.late && invalid:
 		w.t.Errorf("%s is right and was found invalid: %v", x.id, o.GetViolations())
 	}
 }
@@ -78,13 +82,13 @@ func (w *world) unsettled(wishes []wish) []string {
 		}
 		ours[t.GetConnection().GetId()] = t
 	}
-	for _, c := range w.exchange.Inventory().Connections {
-		if c.Status == "PROVISIONING" || c.Status == "DEPROVISIONING" {
-			open = append(open, fmt.Sprintf("circuit %s is %s at the exchange and will move on", c.Name, c.Status))
-		}
-		t := ours[event.ConnectionID("equinix", c.ID)]
-		if got, want := invariants.State(t.GetTo()), invariants.Words(c.Status, c.ProviderStatus); got != want {
+	for _, c := range invariants.Circuits(w.exchange.Inventory()) {
+		t := ours[c.ID]
+		if got, want := invariants.State(t.GetTo()), c.State(t.GetConnection().GetApi()); got != want {
 			open = append(open, fmt.Sprintf("circuit %s is %s for us and %s at the exchange", c.Name, got, want))
+		}
+		if c.Moving {
+			open = append(open, fmt.Sprintf("circuit %s moves at the exchange", c.Name))
 		}
 	}
 	return open
@@ -97,6 +101,9 @@ func (w *world) legs(o *patchbayv1.Order) string {
 		s += fmt.Sprintf(" %s=%s/%d", l.GetLeg(), l.GetState(), l.GetAttempt().GetNumber())
 		if c, ok := w.exchange.Connection(l.GetExchangeId()); ok {
 			s += fmt.Sprintf(" (%s %s/%s)", c.Name, c.Status, c.ProviderStatus)
+		}
+		if c, ok := w.exchange.PFCircuit(l.GetExchangeId()); ok {
+			s += fmt.Sprintf(" (%s %s/%s)", c.Description, c.Status, c.State)
 		}
 		for _, n := range []event.Noun{event.Connection, event.Approval, event.Landing} {
 			r, err := w.own.Last(w.t.Context(), event.Entity{Noun: n, ID: l.GetConnectionId()})
@@ -111,7 +118,7 @@ func (w *world) legs(o *patchbayv1.Order) string {
 // tally is what happened in all worlds of a run.
 type tally struct {
 	orders, circuits, transitions, inferred, facts, crashes, attempts int
-	outcomes                                                          map[string]int
+	outcomes                                                          map[string]int // of orders, by API
 }
 
 // count adds a world to the run's tally.
@@ -122,7 +129,7 @@ func (w *world) count(s *invariants.Story) {
 	for _, facts := range s.Orders {
 		o := facts[len(facts)-1]
 		w.tally.orders++
-		w.tally.outcomes[strings.TrimSuffix(o.GetOutcome()+" "+o.GetFailure().GetReason(), " ")]++
+		w.tally.outcomes[strings.TrimRight(cmp.Or(o.GetApi(), "no exchange")+" "+o.GetOutcome()+" "+o.GetFailure().GetReason(), " ")]++
 		for _, l := range o.GetLegs() {
 			w.tally.attempts += int(l.GetAttempt().GetNumber())
 		}

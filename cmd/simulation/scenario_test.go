@@ -1,13 +1,10 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,10 +31,10 @@ func (w *world) setAccounts(deadline time.Duration) {
 			continue
 		}
 		a.Policy = []account.Rule{
-			{Name: "ok", When: `name.startsWith("ok") || name.startsWith("stranger")`, Then: account.Approve},
-			{Name: "no", When: `kind == "create" && name.startsWith("no")`, Then: account.Reject, Reason: "not in this metro"},
+			{Name: "ok", When: `name.startsWith("ok") || name.startsWith("stranger") || market == "NYC"`, Then: account.Approve},
+			{Name: "no", When: `kind == "create" && (name.startsWith("no") || market == "CHI")`, Then: account.Reject, Reason: "not in this metro"},
 			{
-				Name: "exp", When: `kind == "create" && name.startsWith("exp")`, Then: account.Ask,
+				Name: "exp", When: `kind == "create" && (name.startsWith("exp") || market == "LAX")`, Then: account.Ask,
 				Deadline: deadline, Remind: deadline / 3, OnExpiry: account.Approve,
 			},
 		}
@@ -71,6 +68,7 @@ func dramaOf(w func(int) int) drama {
 		Deprovision: []time.Duration{0, 5 * time.Second, time.Minute}[w(3)],
 		Visible:     []time.Duration{0, 0, 10 * time.Second, 30 * time.Second}[w(4)],
 		Answer:      []time.Duration{0, 200 * time.Millisecond, 3 * time.Second}[w(3)],
+		History:     []time.Duration{0, time.Minute}[w(2)],
 	}
 	return d
 }
@@ -86,20 +84,27 @@ func (w *world) play(d drama) []wish {
 	acts.Go(func() { w.person(ctx) })
 
 	wishes := w.wishes(d.wishes)
+	var names []string // of the circuits to be
 	for _, x := range wishes {
+		if x.kind == "create" {
+			names = append(names, x.intent().GetName())
+		}
 		acts.Go(func() { w.make(x, d.span) })
 	}
 	for range d.crashes {
 		acts.Go(func() { w.plotCrash(d.span) })
 	}
 	for range d.faults {
-		acts.Go(func() { w.plotFault(d.span) })
+		acts.Go(func() { w.plotFault(d.span, names) })
 	}
 	for range d.upsets {
 		acts.Go(func() { w.upset(d.span) })
 	}
 	for i := range d.portal {
-		acts.Go(func() { w.portal(d.span, i) })
+		acts.Go(func() {
+			time.Sleep(w.upTo(d.span))
+			w.portal(i)
+		})
 	}
 	time.Sleep(d.span + time.Minute)
 	w.heal()
@@ -109,28 +114,39 @@ func (w *world) play(d drama) []wish {
 	return wishes
 }
 
-// wishes draws intents of every kind.
+// wishes draws intents of every kind, at each of the three APIs.
 func (w *world) wishes(creates int) []wish {
 	var all []wish
 	sellers := []string{approved, approved, approved, rejected, asked, expiring}
 	for n := range creates {
-		v := ways()[w.pick(4)]
-		c := create(n, v, w.chance(2), sellers[w.pick(len(sellers))])
+		c := w.create(n, w.chance(2), sellers[w.pick(len(sellers))])
 		all = append(all, c)
 		if w.chance(3) {
-			all = append(all, change(c, w.pick(2)))
+			all = append(all, change(c, w.pick(3)))
 		}
 		if w.chance(2) {
 			all = append(all, remove(c))
 		}
 		if w.chance(4) {
-			all = append(all, c.rival())
+			all = append(all, c.rival(w.chance(2)))
 		}
 		if w.chance(3) {
-			all = append(all, wrong(creates+n, v))
+			all = append(all, c.broken(creates+n))
 		}
 	}
 	return all
+}
+
+// create draws the n-th create of the world.
+func (w *world) create(n int, pair bool, seller string) wish {
+	switch w.pick(3) {
+	case 0:
+		return w.packetFabricCreate(n, pair, seller)
+	case 1:
+		return w.fabricCreate(n, pair, seller)
+	default:
+		return create(n, ways()[w.pick(4)], pair, seller)
+	}
 }
 
 // make publishes x, perhaps several times, perhaps with a conflicting payload among them.
@@ -195,9 +211,10 @@ func (w *world) plotCrash(span time.Duration) {
 // plotFault has the exchange misbehave. What it commits late is to be seen within D + Q,
 // the attempt's and the quiet time, together with the delay until it is visible: that is
 // what the promise of one circuit rests on.
-func (w *world) plotFault(span time.Duration) {
+func (w *world) plotFault(span time.Duration, names []string) {
 	time.Sleep(w.upTo(span))
-	const circuits = "/ecx/v3/l2/connections"
+	paths := []string{"/ecx/v3/l2/connections", "/fabric/v4/connections", "/fabric/v4/connections", "/v2/services", "/v2/services",
+		"/v2.1/services"}
 	kinds := []sandbox.Fault{
 		{Kind: sandbox.LostAnswer}, {Kind: sandbox.LostAnswer}, {Kind: sandbox.ResetBefore},
 		{Kind: sandbox.ErrorBefore}, {Kind: sandbox.ErrorAfter, Status: 502}, {Kind: sandbox.Throttle},
@@ -207,12 +224,15 @@ func (w *world) plotFault(span time.Duration) {
 		{Kind: sandbox.Partial, Match: sandbox.Match{Method: http.MethodPost}},
 		{Kind: sandbox.ForeignError}, {Kind: sandbox.Redirect},
 		{Kind: sandbox.Hide, Delay: 25 * time.Second, Match: sandbox.Match{Method: http.MethodPost}},
-		{Kind: sandbox.ShowStatus, Value: "ON_THE_MOON", Match: sandbox.Match{Method: http.MethodGet}},
+		{Kind: sandbox.ShowStatus, Value: "ON_THE_MOON"},
 	}
 	f := kinds[w.pick(len(kinds))]
-	f.Match.Path = circuits
-	if f.Match.Method == "" {
+	f.Match.Path = paths[w.pick(len(paths))]
+	if f.Match.Method == "" && f.Kind != sandbox.ShowStatus {
 		f.Match.Method = []string{http.MethodPost, http.MethodPost, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodGet}[w.pick(6)]
+	}
+	if len(names) > 0 && w.chance(2) {
+		f.Match.Path, f.Match.Name = "", names[w.pick(len(names))]
 	}
 	f.Times = 1 + w.pick(4)
 	id, err := w.exchange.AddFault(f)
@@ -220,7 +240,7 @@ func (w *world) plotFault(span time.Duration) {
 		w.t.Errorf("fault %+v: %v", f, err)
 		return
 	}
-	w.note("fault %s on %s ×%d", f.Kind, f.Match.Method, f.Times)
+	w.note("fault %s on %s %s%s ×%d", f.Kind, f.Match.Method, f.Match.Path, f.Match.Name, f.Times)
 	time.Sleep(w.upTo(span))
 	w.exchange.ClearFaults(id)
 }
@@ -258,70 +278,6 @@ func (w *world) upset(span time.Duration) {
 	}
 }
 
-// portal does things behind our back: a stranger orders, or somebody edits a circuit.
-func (w *world) portal(span time.Duration, n int) {
-	time.Sleep(w.upTo(span))
-	if w.chance(2) {
-		w.note("stranger orders")
-		w.stranger(n)
-		return
-	}
-	for _, c := range w.exchange.Inventory().Connections {
-		if c.Status == "PROVISIONED" && c.WantedMbps == 0 {
-			w.note("portal renames %s", c.Name)
-			// It may have begun to end by now, which the portal then refuses.
-			_ = w.exchange.Edit(sandbox.Edit{Kind: "rename", Connection: c.ID, Name: c.Name + "-p"})
-			return
-		}
-	}
-}
-
-// stranger has another customer of the exchange order at our seller.
-func (w *world) stranger(n int) {
-	l := newLine()
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return w.network.dial(ctx, l) },
-	}}
-	defer client.CloseIdleConnections()
-	call := func(path, bearer string, body any, into any) {
-		b, err := json.Marshal(body)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, base+path, bytes.NewReader(b))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+bearer)
-		res, err := client.Do(req)
-		if err != nil {
-			return // a fault hit the stranger; he gives up
-		}
-		defer func() { _ = res.Body.Close() }()    // read to the end or not, it is over
-		_ = json.NewDecoder(res.Body).Decode(into) // likewise
-	}
-	var token struct {
-		Access string `json:"access_token"`
-	}
-	call("/oauth2/v1/token", "", map[string]string{
-		"grant_type": "client_credentials", "client_id": "globex-client", "client_secret": "globex-secret",
-	}, &token)
-	call("/ecx/v3/l2/connections", token.Access, map[string]any{
-		"primaryName": fmt.Sprintf("stranger-%d", n), "profileUUID": ways()[0].profile, "speed": 50, "speedUnit": "MB",
-		"notifications": []string{"max.muster@example.org"}, "authorizationKey": canary,
-		"primaryPortUUID": strangerPort(w.exchange), "primaryVlanSTag": 3000 + n, "sellerMetroCode": "SV",
-	}, &struct{}{})
-}
-
-func strangerPort(x *sandbox.Exchange) string {
-	ports := x.Inventory().Ports
-	i := slices.IndexFunc(ports, func(p sandbox.Port) bool {
-		return p.Tenant == "Globex" && p.Encapsulation == "Dot1q" && p.Metro == "SV"
-	})
-	return ports[i].ID
-}
-
 // person answers what waits for one, sooner or later.
 func (w *world) person(ctx context.Context) {
 	for {
@@ -335,7 +291,7 @@ func (w *world) person(ctx context.Context) {
 			if w.chance(4) {
 				verb = "reject"
 			}
-			if kind == "create" && a.GetConnection().GetName()[:3] == expiring && !w.healed.Load() {
+			if kind == "create" && (strings.HasPrefix(a.GetConnection().GetName(), expiring) || a.GetConnection().GetZSide().GetMetro() == marketOf(expiring)) && !w.healed.Load() {
 				continue // the deadline is to decide
 			}
 			w.note("person: %s %s of %s", verb, kind, a.GetConnection().GetName())

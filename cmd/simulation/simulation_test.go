@@ -47,7 +47,9 @@ func TestSimulation(t *testing.T) {
 			t.Fatalf("world %d failed; run it alone with: make sim SEED=%d", worlds, seed)
 		}
 	}
-	t.Logf("%d worlds, %.1f virtual days in %v", worlds, virtual.Hours()/24, time.Since(start).Round(time.Second))
+	took := time.Since(start)
+	t.Logf("%d worlds, %.1f virtual days in %v: %.0f worlds a minute", worlds, virtual.Hours()/24, took.Round(time.Second),
+		float64(worlds)/took.Minutes())
 	t.Log(sum)
 }
 

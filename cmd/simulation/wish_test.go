@@ -33,9 +33,14 @@ type wish struct {
 	raw []byte
 	// wrong: it must end invalid.
 	wrong bool
+	// late: it may end invalid, since it may come when something is spent already.
+	late bool
 	// target of a change or delete.
 	target *wish
 }
+
+// intent is the data of a create.
+func (w wish) intent() *patchbayv1.CreateIntent { return w.data.(*patchbayv1.CreateIntent) }
 
 func (w wish) orderID() string { return event.OrderID(source, w.id) }
 
@@ -67,6 +72,8 @@ type way struct {
 	profile string
 	metro   string
 	region  string
+	free    bool // the profile asks for no key
+	single  bool // and sells no pairs
 }
 
 // ways are the four of the guide's samples.
@@ -133,20 +140,27 @@ func (v way) tag(n int) *patchbayv1.Tag {
 
 // again returns w's identity with another payload.
 func (w wish) again() wish {
-	in := proto.CloneOf(w.data.(*patchbayv1.CreateIntent))
+	in := proto.CloneOf(w.intent())
 	in.BandwidthMbps = proto.Int32(200)
 	w.data = in
 	return w
 }
 
-// rival returns another order for the tags of w.
-func (w wish) rival() wish {
-	in := proto.CloneOf(w.data.(*patchbayv1.CreateIntent))
+// rival returns another order for what w wants: the tags, or with tags of its own the tokens.
+func (w wish) rival(tags bool) wish {
+	in := proto.CloneOf(w.intent())
 	in.Name += "-r"
 	if in.Secondary != nil {
 		in.Secondary.Name += "-r"
 	}
-	return wish{id: "rival-" + w.id, kind: w.kind, data: in}
+	for _, l := range []*patchbayv1.Leg{in.GetPrimary(), in.GetSecondary()} {
+		for _, e := range []*patchbayv1.Endpoint{l.GetASide(), l.GetZSide()} {
+			if t := e.GetTag(); t.GetVlan() != 0 && !tags {
+				t.Vlan = proto.Int32(t.GetVlan() + 500)
+			}
+		}
+	}
+	return wish{id: "rival-" + w.id, kind: w.kind, data: in, late: w.late}
 }
 
 func remove(target wish) wish {
@@ -157,9 +171,11 @@ func remove(target wish) wish {
 }
 
 func change(target wish, n int) wish {
-	set := &patchbayv1.ChangeSet{}
-	if n%2 == 0 {
-		set.Name = target.data.(*patchbayv1.CreateIntent).GetName() + "-new"
+	set, in := &patchbayv1.ChangeSet{}, target.intent()
+	if in.GetAccount() == "acme-packetfabric" {
+		packetFabricChange(set, n, in)
+	} else if n%2 == 0 {
+		set.Name = in.GetName() + "-new"
 	} else {
 		set.BandwidthMbps = proto.Int32(100)
 	}
@@ -169,18 +185,19 @@ func change(target wish, n int) wish {
 	}
 }
 
-// wrong returns the n-th intent that breaks rules.
-func wrong(n int, v way) wish {
-	w := create(n, v, false, approved)
+// broken returns w, the n-th create, such that it breaks rules.
+func (w wish) broken(n int) wish {
 	w.id, w.wrong = fmt.Sprintf("wrong-%d", n), true
-	in := w.data.(*patchbayv1.CreateIntent)
+	in := proto.CloneOf(w.intent())
+	w.data = in
 	switch n % 4 {
 	case 0:
 		in.Name = "a name that is much too long, with spaces"
 	case 1:
+		in.Primary.ASide = proto.CloneOf(in.Primary.ASide)
 		in.Primary.ASide.Tag = &patchbayv1.Tag{Vlan: proto.Int32(1)}
 	case 2:
-		in.Primary.ZSide.AuthorizationKey = ""
+		in.Primary.ZSide = nil
 	case 3:
 		w.raw = []byte(`{"name": 7, "speed": 50}`)
 	}

@@ -53,6 +53,7 @@ type world struct {
 	healed   atomic.Bool      // no more crashes
 	notes    []string         // what was done to the world, for a seed that fails
 	tally    *tally           // of the run; nil for none
+	secrets  []string         // beside the canary; must show up nowhere
 }
 
 type lockedBuffer struct {
