@@ -176,6 +176,14 @@ func (w *world) fabricLands(t *testing.T, way fabricWay, id string) {
 	}
 	w.seen(t, w.buyer, exchange.Buyer, id)
 	w.seen(t, w.seller, exchange.Seller, id)
+	due := "dot1q"
+	if way.landing.GetTag().GetSTag() != 0 {
+		due = "qinq"
+	}
+	kind, err := w.seller.(exchange.LandsOn).LandsOn(t.Context(), way.intent.Primary.GetZSide().GetProfileId())
+	if err != nil || kind != due {
+		t.Errorf("the profile lands on ports of %q, %v; want %q", kind, err, due)
+	}
 	a := exchange.Acceptance{ExchangeID: id, Kind: exchange.Create, PortID: way.landing.GetPortId(), Tag: way.landing.GetTag()}
 	want(t, "Accept", w.seller.Accept(t.Context(), a), exchange.Done)
 	want(t, "Accept again", w.seller.Accept(t.Context(), a), exchange.Moving)
