@@ -43,6 +43,7 @@ func troubles() []trouble {
 		{name: "a reset before it is done", fault: f(sandbox.ResetBefore), want: exchange.Unknown},
 		{name: "5xx before it is done", fault: sandbox.Fault{Kind: sandbox.ErrorBefore, Status: 503}, want: exchange.Unknown},
 		{name: "5xx after it is done", fault: sandbox.Fault{Kind: sandbox.ErrorAfter, Status: 502}, done: true, want: exchange.Unknown},
+		{name: "409 in the exchange's own form", fault: sandbox.Fault{Kind: sandbox.ErrorBefore, Status: 409}, want: exchange.Unknown},
 		{name: "429 with Retry-After", fault: sandbox.Fault{Kind: sandbox.Throttle, RetryAfter: 7 * time.Second}, want: exchange.Busy},
 		{name: "429 without it", fault: f(sandbox.Throttle), want: exchange.Busy},
 		{name: "done, answered after the deadline", fault: late(sandbox.SlowAnswer, time.Minute), done: true, want: exchange.Unknown},
