@@ -83,7 +83,7 @@ func (r *Requester) tidyTags(ctx context.Context, h *handling) error {
 		case l.GetState() == order.Failed:
 			var shown *patchbayv1.Tag
 			shown, err = r.shownTag(ctx, l.GetConnectionId())
-			if err == nil && shown != nil && !proto.Equal(shown, order.SetFor(o, l.GetLeg()).GetTag()) {
+			if err == nil && !proto.Equal(shown, order.SetFor(o, l.GetLeg()).GetTag()) {
 				err = r.holds.Free(ctx, w, owner.fact(target))
 			}
 		}
@@ -118,7 +118,8 @@ func mine(o *patchbayv1.Owner, w hold.Want) bool {
 	return o.GetId() == w.Owner.GetId() && o.GetNoun() == w.Owner.GetNoun() && o.GetLeg() == w.Owner.GetLeg()
 }
 
-// shownTag is the A-side tag of a circuit as it was last seen; nil if it was not.
+// shownTag is the A-side tag of a circuit as it was last seen; nil if none was, as of a
+// request at PacketFabric that nobody has accepted.
 func (r *Requester) shownTag(ctx context.Context, connection string) (*patchbayv1.Tag, error) {
 	t, seq, err := r.lastTransition(ctx, connection)
 	if err != nil {

@@ -65,23 +65,28 @@ func TestRetag(t *testing.T) {
 	})
 }
 
-// A tag that a change did not get is free again.
+// A tag that a change did not get is free again, also if the circuit never showed a tag.
 func TestRetagRefused(t *testing.T) {
-	fake := &exchangetest.Fake{API: "packetfabric", Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Refused, Code: "no"}))}
-	bubble(t, fake, func(w *world) {
-		one := w.submit("create", "1", requests("one", 100, false))
-		circuit := w.fact(one, order.Placed).GetLegs()[0].GetExchangeId()
-		w.observe(circuit, status.Provisioned, status.Available)
-		w.announce(circuit, func(t *patchbayv1.Transition) {
-			t.Connection.ASide = &patchbayv1.Side{PortId: "port-1", Tag: &patchbayv1.Tag{Vlan: new(int32)}}
-			*t.Connection.ASide.Tag.Vlan = 100
+	hundred := int32(100)
+	for name, side := range map[string]*patchbayv1.Side{
+		"circuit": {PortId: "port-1", Tag: &patchbayv1.Tag{Vlan: &hundred}},
+		"request": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := &exchangetest.Fake{API: "packetfabric", Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Refused, Code: "no"}))}
+			bubble(t, fake, func(w *world) {
+				one := w.submit("create", "1", requests("one", 100, false))
+				circuit := w.fact(one, order.Placed).GetLegs()[0].GetExchangeId()
+				w.observe(circuit, status.Provisioned, status.Available)
+				w.announce(circuit, func(t *patchbayv1.Transition) { t.Connection.ASide = side })
+				w.ended(one)
+				o := w.ended(w.submit("change", "2", `{"target":{"source":"test","id":"1"},"set":{"tag":{"vlan":300}}}`))
+				if o.GetOutcome() != order.Failed {
+					t.Fatalf("%s, want failed", o.GetOutcome())
+				}
+				time.Sleep(time.Minute)
+				w.fact(w.submit("create", "3", strings.Replace(requests("three", 100, false), `"vlan":100`, `"vlan":300`, 1)), order.Placed)
+			})
 		})
-		w.ended(one)
-		o := w.ended(w.submit("change", "2", `{"target":{"source":"test","id":"1"},"set":{"tag":{"vlan":300}}}`))
-		if o.GetOutcome() != order.Failed {
-			t.Fatalf("%s, want failed", o.GetOutcome())
-		}
-		time.Sleep(time.Minute)
-		w.fact(w.submit("create", "3", strings.Replace(requests("three", 100, false), `"vlan":100`, `"vlan":300`, 1)), order.Placed)
-	})
+	}
 }
