@@ -11,6 +11,7 @@ import (
 
 	"patchbay.io/cmd/invariants"
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -34,6 +35,22 @@ func (w *world) check(wishes []wish) {
 		}
 	}
 	w.count(s)
+	if w.t.Failed() {
+		w.keepFacts()
+	}
+}
+
+// keepFacts reads the journal for whoever looks for the cause.
+func (w *world) keepFacts() {
+	var all strings.Builder
+	err := w.own.History(w.t.Context(), []string{"patchbay.>"}, func(r journal.Record) error {
+		fmt.Fprintf(&all, "%d %s %s %s\n", r.Seq, r.Event.Time().UTC().Format("15:04:05.000"), r.Subject, r.Event.Data())
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.facts = all.String()
 }
 
 // checkOutcome: every wish has an order; wrong ones say why, and right ones are not found

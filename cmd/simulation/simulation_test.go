@@ -19,7 +19,7 @@ var (
 	simFor  = flag.Duration("sim.for", 10*time.Second, "how long to run random worlds")
 	simSeed = flag.Uint64("sim.seed", 0, "run this seed alone, five times; 0 draws seeds")
 	simStep = flag.Int64("sim.every", 12, "crash at every n-th effect only; 1 is each of them")
-	simLog  = flag.String("sim.log", "", "file for the log of the world that fails")
+	simLog  = flag.String("sim.log", "", "file for the log and the journal of the world that fails")
 )
 
 func TestMain(m *testing.M) {
@@ -86,7 +86,7 @@ func (w *world) tell(d any) {
 	}
 	w.t.Logf("drama: %+v\n%s", d, strings.Join(w.notes, "\n"))
 	if *simLog != "" {
-		if err := os.WriteFile(*simLog, []byte(w.log.String()), 0o600); err != nil {
+		if err := os.WriteFile(*simLog, []byte(w.log.String()+w.facts), 0o600); err != nil {
 			w.t.Error(err)
 		}
 	}

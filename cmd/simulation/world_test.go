@@ -53,6 +53,7 @@ type world struct {
 	healed   atomic.Bool      // no more crashes
 	notes    []string         // what was done to the world, for a seed that fails
 	tally    *tally           // of the run; nil for none
+	facts    string           // the whole journal, read at the end of a world that failed
 	secrets  []string         // beside the canary; must show up nowhere
 }
 
