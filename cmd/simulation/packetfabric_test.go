@@ -31,49 +31,64 @@ func aPort(market string, enni bool, n int) string {
 	return fmt.Sprintf("PF-AP-%s1-1%d0000%d", market, kind, n)
 }
 
+// manner is how a circuit at PacketFabric is ordered; the zero manner is a request with a
+// VLAN, at 50 Mbit/s, on the bill.
+type manner struct {
+	pair, own, enni, untagged, flex, service bool
+	fast                                     int // more steps of 50 Mbit/s
+}
+
 // packetFabricCreate returns the n-th create of a world, at PacketFabric: a request to the
 // seller, or a circuit between two ports of our own. Requests in one market look alike.
 func (w *world) packetFabricCreate(n int, pair bool, seller string) wish {
+	return atPacketFabric(n, seller, manner{
+		pair: pair, own: w.chance(4), enni: w.chance(3), untagged: w.chance(6), flex: w.chance(4), service: w.chance(3),
+		fast: w.pick(2),
+	})
+}
+
+func atPacketFabric(n int, seller string, m manner) wish {
 	name := fmt.Sprintf("%s-%d", seller, n)
 	in := &patchbayv1.CreateIntent{
-		Account: "acme-packetfabric", Name: name, BandwidthMbps: proto.Int32(int32(50 * (1 + w.pick(2)))),
+		Account: "acme-packetfabric", Name: name, BandwidthMbps: proto.Int32(int32(50 * (1 + m.fast))),
 		Billing:       &patchbayv1.Billing{AccountId: billingAccount, TermMonths: proto.Int32(1)},
 		Notifications: []*patchbayv1.Notification{{Emails: []string{"john.doe@example.com"}}},
 		Primary: &patchbayv1.Leg{
-			ZSide: &patchbayv1.Endpoint{RoutingId: sellersRouting, Market: marketOf(seller)},
+			ASide: m.aSide(n, 0), ZSide: &patchbayv1.Endpoint{RoutingId: sellersRouting, Market: marketOf(seller)},
 		},
 	}
-	c := wish{id: fmt.Sprintf("create-%d", n), kind: "create", data: in}
-	if w.chance(4) {
+	if m.pair {
+		in.Secondary = &patchbayv1.Leg{Name: name + "-2", ASide: m.aSide(n, 1)}
+	}
+	if m.flex {
 		in.Billing = &patchbayv1.Billing{FlexBandwidthId: flexBandwidth}
 	}
-	if w.chance(3) {
+	if m.service {
 		in.Primary.ZSide.ServiceId = backupService
 	}
-	enni, untagged := w.chance(3), w.chance(6)
-	side := func(leg int) *patchbayv1.Endpoint {
-		tag := int32(100 + 2*n + leg)
-		switch {
-		case untagged:
-			return &patchbayv1.Endpoint{PortId: aPort("NYC", false, 1+leg), Tag: &patchbayv1.Tag{Untagged: true}}
-		case enni:
-			return &patchbayv1.Endpoint{PortId: aPort("NYC", true, 1+leg), Tag: &patchbayv1.Tag{STag: &tag, CTag: &tag}}
-		}
-		return &patchbayv1.Endpoint{PortId: aPort("NYC", false, 1+leg), Tag: &patchbayv1.Tag{Vlan: &tag}}
-	}
-	in.Primary.ASide = side(0)
-	own := w.chance(4)
-	if own {
-		in.Primary.ZSide = &patchbayv1.Endpoint{PortId: aPort("CHI", false, 1), Tag: ways()[0].tag(100 + 2*n)}
-	}
-	if pair {
-		in.Secondary = &patchbayv1.Leg{Name: name + "-2", ASide: side(1)}
-		if own {
-			in.Secondary.ZSide = &patchbayv1.Endpoint{PortId: aPort("CHI", false, 2), Tag: ways()[0].tag(101 + 2*n)}
+	if m.own {
+		for i, l := range []*patchbayv1.Leg{in.Primary, in.Secondary} {
+			if l != nil {
+				l.ZSide = &patchbayv1.Endpoint{PortId: aPort("CHI", false, 1+i), Tag: ways()[0].tag(100 + 2*n + i)}
+			}
 		}
 	}
-	c.late = untagged
-	return c
+	return wish{id: fmt.Sprintf("create-%d", n), kind: "create", data: in, late: m.untagged}
+}
+
+// aSide is where a leg, 0 or 1, begins.
+func (m manner) aSide(n, leg int) *patchbayv1.Endpoint {
+	tag := int32(100 + 2*n + leg)
+	e := &patchbayv1.Endpoint{PortId: aPort("NYC", m.enni && !m.untagged, 1+leg)}
+	switch {
+	case m.untagged:
+		e.Tag = &patchbayv1.Tag{Untagged: true}
+	case m.enni:
+		e.Tag = &patchbayv1.Tag{STag: &tag, CTag: &tag}
+	default:
+		e.Tag = &patchbayv1.Tag{Vlan: &tag}
+	}
+	return e
 }
 
 // packetFabricChange is a change that PacketFabric makes: of the tag only where there is

@@ -18,7 +18,7 @@ import (
 var (
 	simFor  = flag.Duration("sim.for", 10*time.Second, "how long to run random worlds")
 	simSeed = flag.Uint64("sim.seed", 0, "run this seed alone, five times; 0 draws seeds")
-	simStep = flag.Int64("sim.every", 12, "crash at every n-th effect only; 1 is each of them")
+	simStep = flag.Int64("sim.every", 36, "crash at every n-th effect only; 1 is each of them")
 	simLog  = flag.String("sim.log", "", "file for the log and the journal of the world that fails")
 )
 
@@ -92,24 +92,39 @@ func (w *world) tell(d any) {
 	}
 }
 
-// One pair and its delete, with a crash of one process at each of its effects in turn.
+// An order at each API and its delete, with a crash of one process at each of its effects in
+// turn: a pair by one call, a pair by two, and a request.
 func TestCrashPoints(t *testing.T) {
-	for name := range theServices() {
-		t.Run(name, func(t *testing.T) {
-			for at := int64(1); ; at += *simStep {
-				crashed := false
-				ok := t.Run(fmt.Sprintf("effect=%d", at), func(t *testing.T) { crashed = crashAt(t, name+"-1", at) })
-				if !ok || !crashed {
-					t.Logf("fewer than %d effects", at)
-					return
+	for _, api := range []string{"ecx", "fabric", "packetfabric"} {
+		for name := range theServices() {
+			t.Run(api+"/"+name, func(t *testing.T) {
+				for at := int64(1); ; at += *simStep {
+					crashed := false
+					ok := t.Run(fmt.Sprintf("effect=%d", at), func(t *testing.T) { crashed = crashAt(t, api, name+"-1", at) })
+					if !ok || !crashed {
+						t.Logf("fewer than %d effects", at)
+						return
+					}
 				}
-			}
-		})
+			})
+		}
+	}
+}
+
+// theOrder is the create of the world in which process after process crashes.
+func theOrder(api string) wish {
+	switch api {
+	case "fabric":
+		return toProfile(1, ways()[2], true, approved)
+	case "packetfabric":
+		return atPacketFabric(1, approved, manner{})
+	default:
+		return create(1, ways()[2], true, approved)
 	}
 }
 
 // crashAt reports whether the process had that many effects at all.
-func crashAt(t *testing.T, process string, at int64) (crashed bool) {
+func crashAt(t *testing.T, api, process string, at int64) (crashed bool) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, uint64(at), sandbox.Delays{Provision: time.Second, Deprovision: time.Second})
 		w.setAccounts(time.Hour)
@@ -119,7 +134,7 @@ func crashAt(t *testing.T, process string, at int64) (crashed bool) {
 				p.crashAt.Store(at)
 			}
 		}
-		c := create(1, ways()[2], true, approved)
+		c := theOrder(api)
 		wishes := []wish{c, remove(c)}
 		w.publish(wishes[0])
 		time.Sleep(5 * time.Minute)
