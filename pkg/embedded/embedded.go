@@ -122,7 +122,11 @@ func (r *Redis) Dial() (net.Conn, error) {
 	if r.stopped {
 		return nil, net.ErrClosed
 	}
-	return r.m.Dial()
+	c, err := r.m.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return newLine(c), nil
 }
 
 // Addr is where it listens.
