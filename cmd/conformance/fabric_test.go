@@ -421,6 +421,32 @@ func TestFabricTokens(t *testing.T) {
 	})
 }
 
+// TestFabricChanged asks for what changed since a time: that, and nothing older.
+func TestFabricChanged(t *testing.T) {
+	inWorldOf(t, account.Fabric, func(t *testing.T, w *world) {
+		own := func(tag int32) string {
+			return w.ordered(t, inFabric(onPort(acmeDot1q, vlan(tag)), onPort(acmeDot1q2, vlan(tag))), "own")[exchange.Primary]
+		}
+		first := own(100)
+		own(101)
+		time.Sleep(time.Hour)
+		since := time.Now()
+		want(t, "Alter", w.buyer.Alter(t.Context(), first, &patchbayv1.ChangeSet{Name: "renamed"}), exchange.Done)
+		third := own(102)
+		var got []string
+		err := w.buyer.(exchange.Feed).Changed(t.Context(), exchange.Buyer, since, func(c *patchbayv1.Connection) error {
+			got = append(got, c.GetExchangeId())
+			return nil
+		})
+		due := []string{first, third}
+		slices.Sort(got)
+		slices.Sort(due)
+		if err != nil || !slices.Equal(got, due) {
+			t.Errorf("changed since an hour: %v, %v; want %v", got, err, due)
+		}
+	})
+}
+
 // TestFabricListsAndParties reads what belongs to whom.
 func TestFabricListsAndParties(t *testing.T) {
 	inWorldOf(t, account.Fabric, func(t *testing.T, w *world) {

@@ -264,6 +264,7 @@ func TestPacketFabricHasNoGuard(t *testing.T) {
 		if _, err := w.buyer.Get(t.Context(), land.ExchangeID); !errors.Is(err, exchange.ErrGone) {
 			t.Errorf("Get of what was withdrawn: %v, want ErrGone", err)
 		}
+		want(t, "Reject what was withdrawn", w.seller.Reject(t.Context(), land.ExchangeID, exchange.Create, "no"), exchange.Over)
 		want(t, "Withdraw it again", w.buyer.Remove(t.Context(), land.ExchangeID), exchange.Over)
 		want(t, "Place a third", w.buyer.Place(t.Context(), p), exchange.Taken)
 	})
