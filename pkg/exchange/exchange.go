@@ -191,9 +191,9 @@ type Observing interface {
 	// Get reads one circuit. It returns [ErrGone] if there is none.
 	Get(ctx context.Context, exchangeID string) (*patchbayv1.Connection, error)
 
-	// List reads circuits in a role and hands each to yield: those in motion only, or
-	// all. It stops at the first error of yield. One whose status is a word that nobody
-	// documented may be missing among those in motion.
+	// List reads circuits in a role and hands each to yield: those in motion, or all. It
+	// stops at the first error of yield. Among those in motion may be others that were
+	// read with them, and one whose status is a word that nobody documented may be missing.
 	List(ctx context.Context, role string, moving bool, yield func(*patchbayv1.Connection) error) error
 
 	// Parties returns what belongs to the account. It asks the exchange each time.

@@ -302,18 +302,13 @@ func (s picture) unclaimed(k *knowledge, shared bool) []circuit {
 }
 
 // List reads the requests that the account sent or received, joined with their circuits,
-// and for a buyer the circuits that come from none. The API lists all or nothing; only of
-// circuits in motion more is asked.
-func (c *Client) List(ctx context.Context, role string, moving bool, yield func(*patchbayv1.Connection) error) error {
+// and for a buyer the circuits that come from none. The API lists all or nothing, so those
+// at rest are handed on even if nobody asked: they cost no call, and show at once what was
+// changed in the portal. Only of circuits in motion more is asked.
+func (c *Client) List(ctx context.Context, role string, _ bool, yield func(*patchbayv1.Connection) error) error {
 	s, err := c.look(ctx, role, exchange.ForWatch)
 	if err != nil {
 		return err
-	}
-	hand := func(conn *patchbayv1.Connection) error {
-		if moving && !status.Status(conn.GetStatus()).InMotion() {
-			return nil
-		}
-		return yield(conn)
 	}
 	for _, q := range s.requests {
 		v := s.circuit(q)
@@ -330,18 +325,18 @@ func (c *Client) List(ctx context.Context, role string, moving bool, yield func(
 			}
 			v = &now
 		}
-		if err := hand(q.connection(v)); err != nil {
+		if err := yield(q.connection(v)); err != nil {
 			return err
 		}
 	}
 	if role != exchange.Buyer {
 		return nil
 	}
-	return c.listAlone(ctx, s, hand)
+	return c.listAlone(ctx, s, yield)
 }
 
 // listAlone hands on the circuits whose request is not shown.
-func (c *Client) listAlone(ctx context.Context, s picture, hand func(*patchbayv1.Connection) error) error {
+func (c *Client) listAlone(ctx context.Context, s picture, yield func(*patchbayv1.Connection) error) error {
 	for _, v := range s.unclaimed(c.known, false) {
 		request := c.known.requestOf(string(v.ID))
 		if request == "" && v.shared() && v.moves() {
@@ -354,7 +349,7 @@ func (c *Client) listAlone(ctx context.Context, s picture, hand func(*patchbayv1
 		if err != nil {
 			return err
 		}
-		if err := hand(now.connection(request)); err != nil {
+		if err := yield(now.connection(request)); err != nil {
 			return err
 		}
 	}
