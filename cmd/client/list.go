@@ -229,12 +229,23 @@ func orderRow(s view.Snapshot, now time.Time) []string {
 	if err := s.Into(o); err != nil {
 		return []string{s.ID, "-", s.Fact, story.Span(now.Sub(s.Stamp)), "-", "-", err.Error()}
 	}
-	name := cmp.Or(o.GetCreate().GetName(), o.GetTargetOrderId())
+	name := cmp.Or(o.GetCreate().GetName(), legNames(o), o.GetTargetOrderId())
 	text := orderText(o)
 	if !order.Over(o) {
 		text = strings.TrimPrefix(text, "waits for ")
 	}
 	return []string{s.ID, orDash(o.GetKind()), s.Fact, story.Span(now.Sub(s.Stamp)), orDash(o.GetAccount()), orDash(name), text}
+}
+
+// legNames are the names of the circuits that a change or delete is about.
+func legNames(o *patchbayv1.Order) string {
+	var all []string
+	for _, l := range o.GetLegs() {
+		if l.GetName() != "" {
+			all = append(all, l.GetName())
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func connectionRow(s view.Snapshot, now time.Time) []string {
