@@ -239,6 +239,9 @@ func TestSubmit(t *testing.T) {
 		default:
 			step("accepted", "", nil)
 			h.connection(&patchbayv1.Connection{Id: "c-" + id, ExchangeId: "X", OrderId: id, Leg: "primary", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+			at := &patchbayv1.State{Status: "PROVISIONED", ProviderStatus: "AVAILABLE", Native: &patchbayv1.Native{Status: "provisioned", State: "Active"}}
+			h.add(event.Connection, "c-"+id, "provisioned.available", "", &patchbayv1.Transition{
+				Connection: &patchbayv1.Connection{Id: "c-" + id, OrderId: id, Status: "PROVISIONED", ProviderStatus: "AVAILABLE"}, From: at, To: at})
 			step("completed", "completed", nil)
 		}
 	})
@@ -249,7 +252,7 @@ func TestSubmit(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"done", `{"name":"good"}`, []string{"--wait", "--id", "1"}, 0, []string{"PROVISIONED/AVAILABLE", "completed"}},
+		{"done", `{"name":"good"}`, []string{"--wait", "--id", "1"}, 0, []string{"PROVISIONED/AVAILABLE", "(the exchange's words: provisioned, Active)", "completed"}},
 		{"conflicting", `{"name":"other"}`, []string{"--id", "1"}, exitInvalid, []string{"conflicting", "ORDERED BEFORE", `"good"`, `"other"`}},
 		{"invalid at once", `{"name":"bad"}`, nil, exitInvalid, []string{"invalid", "FIELD", "a good name", "try good"}},
 		{"invalid", `{"name":"bad","description":"2"}`, []string{"--wait"}, exitInvalid, []string{"1 violation", "a good name"}},
@@ -433,6 +436,21 @@ func TestLookAfterChange(t *testing.T) {
 	}
 	if out, _ := h.run("", "get", second); strings.Contains(out, "renamed") {
 		t.Errorf("the other leg says %q, want its own name", out)
+	}
+}
+
+// A change has no name of its own; it is listed by those of its circuits.
+func TestListChange(t *testing.T) {
+	h := newHouse(t)
+	target, change := event.OrderID("crm", "1"), event.OrderID("crm", "2")
+	h.order(&patchbayv1.Order{Id: change, Fact: "accepted", Kind: "change", TargetOrderId: target})
+	if out, _ := h.run("", "list", "orders"); !strings.Contains(out, target) {
+		t.Errorf("before its circuits are known it says %q, want the order that is changed", out)
+	}
+	h.order(&patchbayv1.Order{Id: change, Fact: "placed", Kind: "change", TargetOrderId: target,
+		Legs: []*patchbayv1.OrderLeg{{Leg: "primary", Name: "north"}, {Leg: "secondary", Name: "south"}}})
+	if out, _ := h.run("", "list", "orders"); !strings.Contains(out, "north, south") || strings.Contains(out, target) {
+		t.Errorf("said %q, want the names of both circuits", out)
 	}
 }
 

@@ -154,6 +154,9 @@ func (t *tracker) takeConnection(r journal.Record, id string) []news {
 		c.leg = conn.GetLeg()
 	}
 	var marks []string
+	if story.Unmoved(step) {
+		marks = append(marks, "(the exchange's words: "+story.Words(step.GetTo().GetNative())+")")
+	}
 	for word, set := range map[string]bool{"inferred": step.GetInferred(), "skipped": step.GetSkipped(), "unexpected": step.GetUnexpected()} {
 		if set {
 			marks = append(marks, word)

@@ -139,7 +139,7 @@ func Failure(f *patchbayv1.Failure) string {
 
 func (t *teller) describeStep(s *Step, now *telling) {
 	step := now.step
-	c, from, to := step.GetConnection(), step.GetFrom(), step.GetTo()
+	c, to := step.GetConnection(), step.GetTo()
 	now.who = t.nameOf(event.Connection, c.GetId(), c.GetLeg())
 	s.What = state(to.GetStatus(), to.GetProviderStatus())
 	s.By += " (" + step.GetObservedBy() + ")"
@@ -154,13 +154,11 @@ func (t *teller) describeStep(s *Step, now *telling) {
 			s.Marks = append(s.Marks, m.word)
 		}
 	}
-	native := strings.Join(words(to.GetNative()), ", ")
-	if to.GetStatus() == from.GetStatus() && to.GetProviderStatus() == from.GetProviderStatus() || step.GetUnexpected() ||
-		strings.Contains(s.What, "UNKNOWN") {
-		s.say("the exchange's words: %s", native)
+	if Unmoved(step) || step.GetUnexpected() || strings.Contains(s.What, "UNKNOWN") {
+		s.say("the exchange's words: %s", Words(to.GetNative()))
 	}
 	if step.GetFirst() {
-		s.say("%s %s at %s", c.GetName(), c.GetExchangeId(), c.GetExchange())
+		s.say("%s at %s", strings.TrimSpace(c.GetName()+" "+c.GetExchangeId()), c.GetExchange())
 	}
 	if c.GetRejectComment() != "" && to.GetStatus() == "REJECTED" {
 		s.say("the seller says: %s", c.GetRejectComment())
@@ -172,7 +170,15 @@ func (t *teller) describeStep(s *Step, now *telling) {
 	}
 }
 
-func words(n *patchbayv1.Native) []string {
+// Unmoved reports whether a transition leaves status and providerStatus as they were, so that
+// only the exchange's words tell what happened.
+func Unmoved(step *patchbayv1.Transition) bool {
+	from, to := step.GetFrom(), step.GetTo()
+	return !step.GetFirst() && to.GetStatus() == from.GetStatus() && to.GetProviderStatus() == from.GetProviderStatus()
+}
+
+// Words are the exchange's own words for a state, on one line.
+func Words(n *patchbayv1.Native) string {
 	var all []string
 	for _, w := range []string{n.GetStatus(), n.GetProviderStatus(), n.GetState(), n.GetChange()} {
 		if w != "" {
@@ -180,9 +186,9 @@ func words(n *patchbayv1.Native) []string {
 		}
 	}
 	if len(all) == 0 {
-		return []string{"none"}
+		return "none"
 	}
-	return all
+	return strings.Join(all, ", ")
 }
 
 func describeApproval(s *Step, a *patchbayv1.Approval) {
