@@ -182,6 +182,9 @@ func (w *world) ordered(t *testing.T, in *patchbayv1.CreateIntent, flow string) 
 		out := w.buyer.Place(ctx, exchange.Placement{Intent: in, Legs: []string{leg}, Group: group})
 		want(t, "Place "+leg, out, exchange.Done)
 		ids[leg], group = out.IDs[leg], out.Group
+		if w.api == account.Fabric && group == "" {
+			t.Errorf("Place %s brings no group, and the answer has one", leg)
+		}
 	}
 	all := exchange.Placement{Intent: in, Legs: legs}
 	found, err := w.buyer.Find(ctx, all)
