@@ -11,6 +11,7 @@ import (
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/fabric"
 )
@@ -235,6 +236,18 @@ func TestPairViolations(t *testing.T) {
 
 // TestNotes says what a check tells people: what will be sent, what the exchange thinks of
 // it, and what it costs.
+// Who buys from his own company may need nobody's consent; who sells to others gives his.
+func TestOwnProfile(t *testing.T) {
+	own := strings.Replace(profileBody(profileA, ""), `"state"`, `"selfProfile":true,"state"`, 1)
+	for r, want := range map[account.Role]string{account.Buyer: "", account.Both: "", account.Seller: "approval"} {
+		c := client(t, market(t, own, tokenBody("@", "INACTIVE", "")), role(r))
+		got, err := c.Check(t.Context(), order(t, onDot, toSP))
+		if err != nil || got.Flow != want {
+			t.Errorf("Check of a %s = flow %q, %v; want %q", r, got.Flow, err, want)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	profile := profileBody(profileA, "")
 	free := tokenBody("@", "INACTIVE", ``)

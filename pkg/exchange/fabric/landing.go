@@ -207,7 +207,7 @@ func (c *Client) Parties(ctx context.Context) (exchange.Parties, error) {
 			if err != nil {
 				return err
 			}
-			c.flows.Put(sold.ID, sold.flow())
+			c.learn(sold.ID, sold)
 			p.Profiles = append(p.Profiles, sold.ID)
 			return nil
 		})

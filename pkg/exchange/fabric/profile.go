@@ -31,15 +31,27 @@ type profile struct {
 	SpeedFromKey    bool // the bandwidth may be left to the key
 	Named           bool // ordered by peering type
 	Integrated      bool // the seller's own system answers
+	Self            bool // the buyer's own
 	NoRemote        bool // only from its own metros
 }
 
-// flow is how the exchange treats orders to the profile.
+// flow is how the exchange treats orders to the profile. It is empty where one buys from
+// oneself: no document says whether anybody has to approve that.
 func (p *profile) flow() string {
-	if p.Integrated {
+	switch {
+	case p.Integrated:
 		return string(status.IntegratedFlow)
+	case p.Self:
+		return ""
 	}
 	return string(status.ApprovalFlow)
+}
+
+// learn remembers how orders to p are treated. That p belongs to the account's own company
+// (schema ServiceProfile, selfProfile) matters if the account buys; others buy from a seller.
+func (c *Client) learn(id string, p *profile) {
+	p.Self = p.Self && c.cfg.Account.Role.Buys()
+	c.flows.Put(id, p.flow())
 }
 
 // profileRow is a profile as the API shows it (schema ServiceProfile).
@@ -47,6 +59,7 @@ type profileRow struct {
 	UUID    wire.Text         `json:"uuid"`
 	Name    wire.Text         `json:"name"`
 	State   wire.Text         `json:"state"`
+	Self    wire.Flag         `json:"selfProfile"`
 	Configs many[profileType] `json:"accessPointTypeConfigs"`
 	Metros  many[struct {
 		Code    wire.Text                  `json:"code"`
@@ -82,7 +95,7 @@ func readProfile(b []byte) (*profile, error) {
 		return nil, errors.New("a profile in a form that is not the exchange's")
 	}
 	p := &profile{
-		ID: string(r.UUID), Name: string(r.Name), State: strings.ToUpper(string(r.State)),
+		ID: string(r.UUID), Name: string(r.Name), State: strings.ToUpper(string(r.State)), Self: bool(r.Self),
 		Metros: make(map[string][]string), Most: make(map[string]int32),
 	}
 	for _, m := range r.Metros {
@@ -139,8 +152,8 @@ func (c *Client) profile(ctx context.Context, id string) (*profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", id, err)
 	}
+	c.learn(id, p)
 	c.profiles.Put(id, p)
-	c.flows.Put(id, p.flow())
 	return p, nil
 }
 
