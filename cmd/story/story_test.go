@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,17 @@ func TestStories(t *testing.T) {
 			}
 			golden(t, tt.name+".json", string(asJSON)+"\n")
 		})
+	}
+}
+
+// PacketFabric shows no name with a request that was sent.
+func TestNameless(t *testing.T) {
+	p := newTape(t)
+	p.step(0, first, "- PENDING_APPROVAL NOT_AVAILABLE", func(s *patchbayv1.Transition) { s.Connection.Name = "" })
+	s := story.Tell(event.Entity{Noun: event.Connection, ID: first}, p.all)
+	want := "ECX-" + first[:4] + " at equinix"
+	if len(s.Steps) != 1 || !slices.Contains(s.Steps[0].Details, want) {
+		t.Errorf("the story is %+v, want one step that says %q and no space before it", s.Steps, want)
 	}
 }
 
