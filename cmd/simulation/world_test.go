@@ -35,13 +35,15 @@ type world struct {
 	// busy counts helpers of the world that must end before it does.
 	busy sync.WaitGroup
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	nats  *embedded.NATS
-	dir   string
-	held  time.Duration // how long NATS reads may be held up; 0 for not
-	redis *embedded.Redis
-	away  atomic.Bool // Redis refuses connections
+	mu   sync.Mutex
+	rng  *rand.Rand
+	nats *embedded.NATS
+	dir  string
+	// toNATS has every connection to it.
+	toNATS *line
+	held   time.Duration // how long NATS reads may be held up; 0 for not
+	redis  *embedded.Redis
+	away   atomic.Bool // Redis refuses connections
 
 	exchange *sandbox.Exchange
 	network  *network
@@ -78,7 +80,7 @@ func (l *lockedBuffer) String() string {
 func newWorld(t *testing.T, seed uint64, delays sandbox.Delays) *world {
 	w := &world{
 		t: t, seed: seed, log: &lockedBuffer{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
-		network: newNetwork(), key: secret.NewKey([32]byte{1, 2, 3}),
+		network: newNetwork(), toNATS: newLine(), key: secret.NewKey([32]byte{1, 2, 3}),
 	}
 	w.startNATS()
 	var err error
@@ -117,6 +119,10 @@ func (w *world) restartNATS(after time.Duration) {
 	if n == nil {
 		return // it is being restarted already
 	}
+	// A server that stops sleeps under a lock that requests wait for, so none may be on its
+	// way: virtual time would stand still.
+	w.toNATS.cut(false)
+	time.Sleep(time.Millisecond)
 	n.Stop()
 	time.Sleep(after)
 	w.startNATS()
@@ -185,7 +191,7 @@ func (n natsWire) InProcessConn() (net.Conn, error) {
 		_ = c.Close() // the process is dead
 		return nil, err
 	}
-	return b, nil
+	return b, n.w.toNATS.add(b)
 }
 
 // holdUp is how long a read from NATS is held up now.
