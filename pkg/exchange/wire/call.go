@@ -21,8 +21,11 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of an answer.
+	// maxAnswer and maxRead bound what is read of the answer to a call that decides and to
+	// one that only looks. PacketFabric lists whatever a customer has in one answer, some
+	// 2 kB a circuit.
 	maxAnswer = 4 << 20
+	maxRead   = 128 << 20
 	// busyFor is how long to stay away when the exchange throttles and does not say.
 	busyFor = 10 * time.Second
 	// busyMost bounds what a Retry-After is believed.
@@ -144,9 +147,9 @@ func (w *Wire) request(ctx context.Context, k Call, token secret.Secret) (Reply,
 	if err != nil {
 		return Reply{}, NotSent{plain(err, k.Secrets)}
 	}
-	client := w.reads
+	client, most := w.reads, maxRead
 	if k.Decides {
-		client = w.decides
+		client, most = w.decides, maxAnswer
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -156,12 +159,12 @@ func (w *Wire) request(ctx context.Context, k Call, token secret.Secret) (Reply,
 		return Reply{}, plain(err, k.Secrets)
 	}
 	defer func() { _ = resp.Body.Close() }() // all that is wanted of it was read
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
 		return Reply{}, plain(err, k.Secrets)
 	}
-	if len(body) > maxAnswer {
-		return Reply{}, errors.New("an answer longer than 4 MiB")
+	if len(body) > most {
+		return Reply{}, fmt.Errorf("an answer longer than %d MiB", most>>20)
 	}
 	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: body, At: time.Now()}, nil
 }

@@ -9,7 +9,8 @@
 //     certain.
 //   - Errors, logs and spans bear no URL and no secret that the call names.
 //   - The account's budget is asked before each request.
-//   - An answer is read whole or not at all, up to 4 MiB.
+//   - An answer is read whole or not at all, up to 128 MiB, and up to 4 MiB where the call
+//     decides something.
 //
 // The types that read answers ([Text], [Number], [Flag]) never fail: one odd field of an
 // answer must not hide the rest.

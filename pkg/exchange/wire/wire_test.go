@@ -82,6 +82,25 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestLongAnswers: a list of thousands of circuits comes in one piece, and who was asked
+// for one thing has no reason to say as much.
+func TestLongAnswers(t *testing.T) {
+	const length = 20 << 20
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat(" ", length)) // who reads less hangs up
+	}))
+	defer s.Close()
+	w, auth := newWire(t, s.URL, nil), &tokens{list: []secret.Secret{"t"}}
+	if r, err := w.Send(t.Context(), auth, wire.NewCall(http.MethodGet, "", "/x")); err != nil || len(r.Body) != length {
+		t.Errorf("a list: %d bytes, %v, want %d", len(r.Body), err, length)
+	}
+	k := wire.NewCall(http.MethodPost, "", "/x")
+	k.Decides = true
+	if _, err := w.Send(t.Context(), auth, k); err == nil || !strings.Contains(err.Error(), "longer than 4 MiB") {
+		t.Errorf("a decision: %v, want an answer that is too long", err)
+	}
+}
+
 // TestNotSent tells what was never written from what may have been.
 func TestNotSent(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
