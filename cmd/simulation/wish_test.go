@@ -33,7 +33,8 @@ type wish struct {
 	raw []byte
 	// wrong: it must end invalid.
 	wrong bool
-	// late: it may end invalid, since it may come when something is spent already.
+	// late: it may end invalid though right, or held though wrong, since it may come when
+	// something is spent already.
 	late bool
 	// target of a change or delete.
 	target *wish
@@ -189,13 +190,16 @@ func change(target wish, n int) wish {
 func (w wish) broken(n int) wish {
 	w.id, w.wrong = fmt.Sprintf("wrong-%d", n), true
 	in := proto.CloneOf(w.intent())
+	in.Secondary = nil
 	w.data = in
 	switch n % 4 {
 	case 0:
 		in.Name = "a name that is much too long, with spaces"
 	case 1:
-		in.Primary.ASide = proto.CloneOf(in.Primary.ASide)
 		in.Primary.ASide.Tag = &patchbayv1.Tag{Vlan: proto.Int32(1)}
+		if z := in.Primary.ZSide; z.GetPortId() != "" {
+			z.Tag = in.Primary.ASide.Tag
+		}
 	case 2:
 		in.Primary.ZSide = nil
 	case 3:
