@@ -235,7 +235,7 @@ func (r ready) print(w io.Writer, asJSON bool) error {
 		_, err = fmt.Fprintf(w, "  export PATCHBAY_NATS_URL=%s\n", r.NATS)
 	}
 	if err == nil && r.Sandbox != "" { // the examples are about its ports
-		_, err = fmt.Fprintln(w, "  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait")
+		_, err = fmt.Fprintln(w, "  patchbay intent submit examples/*/01-*.intent.json --wait")
 	}
 	if err == nil {
 		_, err = fmt.Fprint(w, "  patchbay watch\n\n")
