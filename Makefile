@@ -11,7 +11,7 @@ REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}
 GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real conformance cover bench golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
@@ -29,6 +29,8 @@ cover:     ## say how much of pkg and services all tests together reach
 	@go tool cover -func=cover.out | tail -n 1
 bench:     ## run every benchmark
 	go test -run='^$$' -bench=. -benchmem work
+watch-load: ## measure what watching 1000 and 10000 circuits costs, in virtual time; takes minutes
+	go test ./cmd/load -run TestWatch -v -count=1 -timeout 0 -args -watch.for=70m
 golden:    ## rewrite golden files; read the diff before you commit it
 	go test $(GOLDEN) -update
 sim:       ## run random schedules for FOR=3m; SEED=n runs one again

@@ -77,6 +77,7 @@ var mayImport = map[string]string{
 	"cmd/client":      anything + "cmd/story",
 	"cmd/conformance": "",
 	"cmd/invariants":  anything + "services/sandbox",
+	"cmd/load":        "",
 	"cmd/patchbay":    anything + "pkg/embedded cmd/client" + services,
 	"cmd/mutants":     "",
 	"cmd/simulation":  anything + "pkg/embedded cmd/invariants" + services,
