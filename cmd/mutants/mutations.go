@@ -1,8 +1,10 @@
 package main
 
+import "slices"
+
 // mutations are the bugs that such systems really have. Each is one that the design rules
 // out by a rule of its own, and that tests of single packages may well miss.
-func mutations() []mutation { return append(ofJournal(), ofServices()...) }
+func mutations() []mutation { return slices.Concat(ofJournal(), ofServices(), ofExchanges()) }
 
 // ofJournal are those below the services.
 func ofJournal() []mutation {
@@ -71,6 +73,30 @@ func ofServices() []mutation {
 	}
 	var err error
 	var taken hold.HeldError`,
+		},
+	}
+}
+
+// ofExchanges are those that only show where orders of several exchanges meet.
+func ofExchanges() []mutation {
+	return []mutation{
+		{
+			name: "requests that look alike go out together",
+			file: "pkg/hold/leg.go",
+			old:  `	if to := side.GetZSide(); to.GetRoutingId() != "" {`,
+			with: `	if to := side.GetZSide(); to.GetRoutingId() == "nobody" {`,
+		},
+		{
+			name: "a service token is held by nobody",
+			file: "pkg/hold/leg.go",
+			old:  `		if token := end.GetServiceToken(); token != "" {`,
+			with: `		if token := end.GetServiceToken(); token == "none" {`,
+		},
+		{
+			name: "the tag on the far port is held by nobody",
+			file: "pkg/hold/leg.go",
+			old:  `		if port := end.GetPortId(); port != "" {`,
+			with: `		if port := end.GetPortId(); port != "" && end.name == "aSide" {`,
 		},
 	}
 }
