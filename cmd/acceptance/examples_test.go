@@ -130,23 +130,10 @@ func subscribe(t *testing.T, nc *nats.Conn, subject string) func(n int) []cloude
 	}
 }
 
-// cloudEvent reads a message by the CloudEvents SDK alone.
+// cloudEvent reads the news of a working circuit by the CloudEvents SDK alone.
 func cloudEvent(t *testing.T, m jetstream.Msg) cloudevents.Event {
 	t.Helper()
-	e := cloudevents.New("1.0")
-	e.SetID(m.Headers().Get("ce-id"))
-	e.SetSource(m.Headers().Get("ce-source"))
-	e.SetType(m.Headers().Get("ce-type"))
-	e.SetSubject(m.Headers().Get("ce-subject"))
-	for _, name := range []string{"sequence", "partitionkey", "correlationid", "causationid", "exchange", "traceparent"} {
-		e.SetExtension(name, m.Headers().Get("ce-"+name))
-	}
-	if err := e.SetData("application/json", m.Data()); err != nil {
-		t.Error(err)
-	}
-	if err := e.Validate(); err != nil {
-		t.Errorf("the CloudEvents SDK refuses the event on %s: %v", m.Subject(), err)
-	}
+	e := decoded(t, m)
 	var data struct {
 		Connection struct{ ID, Status, ProviderStatus string }
 	}

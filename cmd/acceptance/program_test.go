@@ -202,12 +202,18 @@ func ask(t *testing.T, method, url string, v any) []byte {
 	return answer
 }
 
-// books are the circuits as the exchange at base has them.
-func books(t *testing.T, base string) []sandbox.Connection {
+// inventory is all that the sandbox at base has.
+func inventory(t *testing.T, base string) sandbox.Inventory {
 	t.Helper()
 	var i sandbox.Inventory
 	decode(t, page(t, base+"/sandbox/inventory"), &i)
-	return i.Connections
+	return i
+}
+
+// books are the circuits of Equinix as the sandbox at base has them.
+func books(t *testing.T, base string) []sandbox.Connection {
+	t.Helper()
+	return inventory(t, base).Connections
 }
 
 // created counts the creates that made circuits at the exchange at base, answered or not,
