@@ -170,6 +170,24 @@ func TestCheck(t *testing.T) {
 			j.life()
 			j.order("placing", "placing", "", func(o *patchbayv1.Order) { o.Id = "another" })
 		}, "asks for equinix/p/7"},
+		{"a token asked for twice", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.order("placing", "placing", "", func(o *patchbayv1.Order) {
+				o.Id, o.Create.Primary.ASide.PortId = "another", "q"
+			})
+		}, "asks for token hmac"},
+		{"circuits by one token", func(j *told, b *[]sandbox.Connection) {
+			j.life()
+			other := circuit()
+			(*b)[0].ZToken, other.ZToken, other.ID = "t", "t", "x-2"
+			*b = append(*b, other)
+		}, "made with one service token"},
+		{"a turn that is not given back", func(j *told, _ *[]sandbox.Connection) {
+			j.life()
+			j.add(event.Entity{Noun: event.Hold, ID: event.HoldID("lookalike", "k")}, "taken", &patchbayv1.Hold{
+				Kind: "lookalike", Key: "k", Owners: []*patchbayv1.Owner{{Id: event.OrderID("test", "1"), Noun: "order", Leg: "primary"}},
+			})
+		}, "still held by order"},
 		{"a tag held for nothing", func(j *told, _ *[]sandbox.Connection) {
 			j.life()
 			j.add(event.Entity{Noun: event.Hold, ID: event.HoldID("tag", "k")}, "taken", &patchbayv1.Hold{
@@ -195,5 +213,66 @@ func TestCheck(t *testing.T) {
 				t.Errorf("found %s the second time, want %s again", again, found)
 			}
 		})
+	}
+}
+
+// Of requests that look alike one is on its way at a time, until it is known by its id.
+func TestLookalikes(t *testing.T) {
+	ask := func(id string) func(*patchbayv1.Order) {
+		return func(o *patchbayv1.Order) {
+			o.Id, o.Exchange, o.Api = id, "packetfabric", "packetfabric"
+			o.Create.BandwidthMbps = proto.Int32(50)
+			o.Create.Primary.ASide.PortId = id
+			o.Create.Primary.ZSide = &patchbayv1.Endpoint{RoutingId: "R", Market: "NYC"}
+		}
+	}
+	for _, tt := range []struct {
+		state, circuit string
+		alone          bool
+	}{{"placing", "", false}, {"uncertain", "", false}, {"placed", "x-1", true}} {
+		j := &told{t, invariants.NewStory(), map[event.Entity]uint64{}}
+		j.order("accepted", "open", "", ask("one"))
+		j.order("placing", "placing", "", ask("one"))
+		if tt.state != "placing" {
+			j.order(tt.state, tt.state, tt.circuit, func(o *patchbayv1.Order) {
+				ask("one")(o)
+				o.Leg = "primary"
+			})
+		}
+		j.order("accepted", "open", "", ask("two"))
+		j.order("placing", "placing", "", ask("two"))
+		all := strings.Join(j.s.Check(sandbox.Inventory{}, "Acme"), "\n")
+		if got := !strings.Contains(all, "asks for a request to R"); got != tt.alone {
+			t.Errorf("after %s: alone %v, want %v; found\n%s", tt.state, got, tt.alone, all)
+		}
+	}
+}
+
+// A step is held against the exchange's history in the words of the API that saw it.
+func TestWords(t *testing.T) {
+	one := circuit()
+	one.Profile = "p"
+	one.History = []sandbox.Step{{Status: "PROVISIONING", ProviderStatus: "NOT_AVAILABLE"}, {Status: "DEPROVISIONED", ProviderStatus: "NOT_AVAILABLE"}}
+	two := sandbox.PFCircuit{ID: "r-1", CircuitID: "PF-1", Status: "provisioned", State: "Deleting", History: []sandbox.Step{
+		{Status: "pending"}, {Status: "Pending"}, {Status: "Active"}, {Status: "Deleting"},
+	}}
+	all := invariants.Circuits(sandbox.Inventory{
+		Connections: []sandbox.Connection{one}, PacketFabric: sandbox.PacketFabric{Circuits: []sandbox.PFCircuit{two}},
+	})
+	for _, tt := range []struct {
+		circuit   invariants.Circuit
+		api, want string
+	}{
+		{all[0], "ecx", "[PROVISIONING/NOT_AVAILABLE DEPROVISIONED/NOT_AVAILABLE] PROVISIONED/AVAILABLE"},
+		{all[0], "fabric", "[PROVISIONING/PROVISIONING DEPROVISIONED/DEPROVISIONED] PROVISIONED/AVAILABLE"},
+		{all[1], "packetfabric", "[PENDING_APPROVAL/NOT_AVAILABLE PROVISIONING/NOT_AVAILABLE PROVISIONED/AVAILABLE " +
+			"DEPROVISIONING/AVAILABLE] DEPROVISIONING/AVAILABLE"},
+	} {
+		if got := fmt.Sprint(tt.circuit.Path(tt.api), " ", tt.circuit.State(tt.api)); got != tt.want {
+			t.Errorf("by %s: %s, want %s", tt.api, got, tt.want)
+		}
+	}
+	if all[0].Moving || !all[1].Moving {
+		t.Errorf("moving: %v, %v; want the second only", all[0].Moving, all[1].Moving)
 	}
 }
