@@ -342,3 +342,100 @@ func contents(t *testing.T, dir, part string) string {
 	}
 	return all.String()
 }
+
+// What is secret at Fabric and PacketFabric, service tokens and keys and what accounts log in
+// with, is in no place that anybody looks at either.
+func TestNoSecretOfTheExchanges(t *testing.T) {
+	t.Parallel()
+	const key = "canary-key-77d0"
+	o := collect(t)
+	v := opened(t, sandbox.Delays{Provision: 300 * time.Millisecond, Deprovision: 300 * time.Millisecond})
+	if err := v.x.Edit(sandbox.Edit{Kind: "key", Profile: keyed, Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	const stock = "20d32a80-0d61-4333-bc03-707b591ae2f" // and a digit: the sandbox's service tokens
+	secrets := []string{key, stock, "acme-secret", "cloud-secret", "acme-api-key", "cloud-api-key"}
+	store := startRedis(t)
+	s := v.accounts(nil)
+	s.data = t.TempDir()
+	s.args = append(s.args, "--redis-url", "redis://"+store.addr, "--log-level", "trace")
+	s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+o.url, "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_METRIC_EXPORT_INTERVAL=500")
+	p := up(t, s)
+	r := read(t, p.NATS, secrets...)
+
+	good := map[string][]byte{
+		"z-token": at("fabric", 1, set("primary.zSide", object{"serviceToken": stock + "4"})),
+		"a-token": at("fabric", 2, set("primary.aSide", object{"serviceToken": stock + "7"}),
+			set("primary.zSide", object{"portId": secondDot1q, "tag": object{"vlan": 202}})),
+		"key":          at("fabric", 3, set("primary.zSide.profileId", keyed), set("primary.zSide.authorizationKey", key)),
+		"packetfabric": at("packetfabric", 4),
+	}
+	var ids []string
+	for name, body := range good {
+		ids = append(ids, r.publish("create", name, body))
+	}
+	r.allCompleted(time.Minute, ids)
+	wrong := []string{ // a token that is spent, of nobody, misplaced and misspelt, and a key that is misplaced
+		r.publish("create", "spent", at("fabric", 5, set("primary.zSide", object{"serviceToken": stock + "4"}))),
+		r.publish("create", "nobody's", at("fabric", 6, set("primary.zSide", object{"serviceToken": stock + "0"}))),
+		r.publish("create", "misplaced", at("packetfabric", 7, set("primary.zSide.serviceToken", stock+"5"))),
+		r.publish("create", "misspelt", at("fabric", 8, set("primary.zSide.servicetoken", stock+"5"))),
+		r.publish("create", "key's", at("packetfabric", 9, set("primary.zSide.authorizationKey", key))),
+	}
+	r.until(time.Minute, ended(wrong...))
+	for _, id := range wrong {
+		if end := r.order(id).GetOutcome(); end == "completed" {
+			t.Errorf("%s is completed", r.order(id).GetIntentId())
+		}
+	}
+	said := ""
+	for _, id := range append(ids, wrong...) {
+		for _, args := range [][]string{{"explain", id}, {"get", id, "--json"}} {
+			out, _ := p.run(args...)
+			said += out
+		}
+	}
+	for _, args := range [][]string{
+		{"list", "--all", "--json"}, {"list", "connections", "--all", "--json"}, {"list", "tokens", "--all", "--json"}, {"deadletters", "list"},
+	} {
+		out, _ := p.run(args...)
+		said += out
+	}
+	metrics := string(page(t, p.HTTP+"/metrics"))
+	r.check(v.base)
+	r.intentsForgotten(secrets...)
+	p.interrupt()
+
+	shown := map[string]bool{} // what the program showed to log in, and was given for it
+	for _, a := range v.since(0) {
+		if token := strings.TrimPrefix(a.shown, "Bearer "); token != "" {
+			shown[token] = true
+		}
+	}
+	for token := range shown {
+		secrets = append(secrets, token)
+	}
+	if len(shown) < 4 {
+		t.Errorf("%d kinds of tokens and keys at the doors, want those of four accounts or more", len(shown))
+	}
+	searched := 0
+	for where, text := range map[string]string{
+		"a span or an exported metric": string(o.raw), "the log": p.log.String(), "/metrics": metrics,
+		"what commands print": said, "Redis": contents(t, store.dir, ""),
+		"the journal on disk": contents(t, s.data, "JOURNAL"), "the timers on disk": contents(t, s.data, "TIMERS"),
+	} {
+		searched += len(text)
+		for i, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds secret %d: %s", where, i, around(text, secret))
+			}
+		}
+	}
+	t.Logf("searched %d bytes of spans, metrics, log, output, Redis, journal and timers for %d secrets", searched, len(secrets))
+}
+
+// around is the text before the first secret in it, which says where it stands.
+func around(text, secret string) string {
+	at := strings.Index(text, secret)
+	return fmt.Sprintf("%q", text[max(0, at-120):at])
+}
