@@ -222,7 +222,9 @@ func (x *Exchange) tokenRef(id string) *assetRef {
 
 func (x *Exchange) showPoint(e end) *pointView {
 	at := x.locate(e.port.metro, "")
-	return &pointView{Type: "COLO", Port: &namedRef{*portRef(e.port), e.port.name}, Link: linkOf(e), Location: &at}
+	who := e.port.owner
+	return &pointView{Type: "COLO", Port: &namedRef{*portRef(e.port), e.port.name}, Link: linkOf(e), Location: &at,
+		AccountOwn: &assetAccount{AccountNumber: who.account, AccountName: who.org, OrgID: who.orgNumber(), Organization: who.org}}
 }
 
 // showZ renders the Z side: a profile with, later, the port where the circuit landed, or

@@ -44,6 +44,11 @@
 //   - The answer to an action is an action or a circuit; nothing is read of it.
 //   - Whose a circuit is follows from its direction. One from an A-side token to a port or
 //     token is the buyer's, whichever way it points.
+//   - The buyer is whose account the A side's access point names, by organizationName or else
+//     accountName; where it names none, or the A side is a token, which is its maker's, whose
+//     account the circuit itself names. No document says whether that is the buyer's in a
+//     seller's view too. So in one, which is INCOMING, a name that the Z side also has is the
+//     seller's own, and there is no buyer rather than a wrong one.
 //   - A change is one PATCH, also of several fields. There is no change of a tag.
 //   - A dry run that answers with an id is believed to have created a circuit: it is
 //     reported, and no dry run is made again.

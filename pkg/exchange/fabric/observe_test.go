@@ -2,6 +2,7 @@ package fabric_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,12 @@ func TestDecode(t *testing.T) {
 			"aSide":{"accessPoint":{"port":{"uuid":"p1"}}},"zSide":{"accessPoint":{"port":{"uuid":"p2"},"linkProtocol":{"type":"UNTAGGED"}}}}`,
 			`{"status":"PROVISIONED","providerStatus":"AVAILABLE","native":{"status":"PROVISIONED","providerStatus":"AVAILABLE"},"flow":"own",
 			"aSide":{"portId":"p1","encapsulation":"untagged","tag":{"untagged":true}},"zSide":{"portId":"p2","encapsulation":"untagged","tag":{"untagged":true}}}`},
+		{"whose account", accounts("INCOMING", "", `{"organizationName":"Globex","accountName":"globex-1"}`, `{"organizationName":"Other"}`, ""), named("Globex", "")},
+		{"account without an organization", accounts("INCOMING", "", `{"accountName":"globex-1"}`, "", `{"accountName":"cloud-1"}`), named("globex-1", "cloud-1")},
+		{"only the circuit names the buyer", accounts("INCOMING", "", "", `{"organizationName":"Globex"}`, `{"organizationName":"Cloud"}`), named("Globex", "Cloud")},
+		{"the circuit names the seller who reads it", accounts("INCOMING", "", "", `{"organizationName":"Cloud"}`, `{"organizationName":"Cloud"}`), named("", "Cloud")},
+		{"within one company", accounts("INTERNAL", "", "", `{"organizationName":"Acme"}`, `{"organizationName":"Acme"}`), named("Acme", "Acme")},
+		{"the A side is its maker's", accounts("OUTGOING", "t", `{"organizationName":"Maker"}`, `{"organizationName":"Acme"}`, ""), named("Acme", "")},
 		{"secrets stay", `{"uuid":"` + circuitA + `","operation":{"equinixStatus":"PROVISIONED"},"additionalInfo":[{"key":"accessKey","value":"` + canary + `"}],
 			"notifications":[{"type":"ALL","emails":["` + canary + `@example.com"]}],"aSide":{"serviceToken":{"uuid":"` + canary + `"}},
 			"zSide":{"accessPoint":{"authenticationKey":"` + canary + `","sellerRegion":"us","peeringType":"private","linkProtocol":{"vlanCTag":3}}}}`,
@@ -96,6 +103,30 @@ func TestDecode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// accounts is a circuit on which accounts are named: the A side's, its own and the Z side's.
+func accounts(direction, token, a, own, z string) string {
+	field := func(s string) string { return `"account":` + cmp.Or(s, "null") }
+	side := ""
+	if token != "" {
+		side = `"serviceToken":{"uuid":"` + token + `"},`
+	}
+	return `{"uuid":"` + circuitA + `","direction":"` + direction + `",` + field(own) + `,"operation":{"equinixStatus":"PROVISIONED"},` +
+		`"aSide":{` + side + `"accessPoint":{` + field(a) + `}},"zSide":{"accessPoint":{"profile":{"uuid":"p"},` + field(z) + `}}}`
+}
+
+// named is what such a circuit is in our words.
+func named(buyer, seller string) string {
+	parties := ""
+	if buyer != "" {
+		parties += `"buyerOrganization":"` + buyer + `",`
+	}
+	if seller != "" {
+		parties += `"sellerOrganization":"` + seller + `",`
+	}
+	return `{"status":"PROVISIONED","providerStatus":"NOT_AVAILABLE","native":{"status":"PROVISIONED"},` + parties +
+		`"aSide":{},"zSide":{"profileId":"p"}}`
 }
 
 // TestGet says what an answer to a read means.

@@ -34,6 +34,7 @@ type row struct {
 	Name      wire.Text   `json:"name"`
 	State     wire.Text   `json:"state"`
 	Direction wire.Text   `json:"direction"`
+	Account   holder      `json:"account"`
 	Bandwidth wire.Number `json:"bandwidth"`
 	Operation struct {
 		Status   wire.Text       `json:"equinixStatus"`
@@ -84,12 +85,32 @@ type side struct {
 		Location struct {
 			Metro wire.Text `json:"metroCode"`
 		} `json:"location"`
-		Account struct {
-			Name wire.Text `json:"accountName"`
-		} `json:"account"`
+		Account holder    `json:"account"`
 		Region  wire.Text `json:"sellerRegion"`
 		Peering wire.Text `json:"peeringType"`
 	} `json:"accessPoint"`
+}
+
+// holder is whose something is (schema SimplifiedAccount).
+type holder struct {
+	Organization wire.Text `json:"organizationName"`
+	Name         wire.Text `json:"accountName"`
+}
+
+func (h holder) words() string { return cmp.Or(string(h.Organization), string(h.Name)) }
+
+// buyer is the organization that ordered, as far as the circuit tells; the package comment
+// says by what.
+func (r row) buyer() string {
+	a, z, own := r.ASide.Access.Account.words(), r.ZSide.Access.Account.words(), r.Account.words()
+	incoming := strings.EqualFold(string(r.Direction), "INCOMING")
+	switch {
+	case a != "" && !bool(r.ASide.Token):
+		return a
+	case incoming && own == z:
+		return "" // the reader's own name
+	}
+	return own
 }
 
 // link is a tag (schema SimplifiedLinkProtocol). A C-tag of 0 is none.
@@ -129,7 +150,7 @@ func (r row) connection() *patchbayv1.Connection {
 			Status: state.Native.Status, ProviderStatus: state.Native.ProviderStatus,
 			State: state.Native.State, Change: state.Native.Change,
 		},
-		BuyerOrganization: string(r.ASide.Access.Account.Name), SellerOrganization: string(r.ZSide.Access.Account.Name),
+		BuyerOrganization: r.buyer(), SellerOrganization: r.ZSide.Access.Account.words(),
 		ASide: r.side(r.ASide), ZSide: r.side(r.ZSide),
 		Redundancy: strings.ToLower(string(r.Redundancy.Priority)), RedundancyGroup: string(r.Redundancy.Group),
 		PurchaseOrder: string(r.Order.PurchaseOrder), RejectComment: r.comment(state.Status),
