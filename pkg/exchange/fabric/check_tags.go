@@ -30,6 +30,16 @@ func (c *checker) port(l leg, side string, e *patchbayv1.Endpoint) {
 	}
 }
 
+// unfit reports whether the form of the tag is one that its port does not take.
+func (c *checker) unfit(e *patchbayv1.Endpoint) bool {
+	p, t := portByID(c.ports, e.GetPortId()), e.GetTag()
+	if p == nil {
+		return false
+	}
+	return p.Encapsulation == dot1q && (t.GetSTag() != 0 || t.GetCTag() != 0) || p.Encapsulation == qinq && t.GetVlan() != 0 ||
+		p.Encapsulation == untagged && exchange.Outer(t) != 0
+}
+
 // numbers checks the numbers of a tag.
 func (c *checker) numbers(path string, t *patchbayv1.Tag) {
 	if t == nil {
@@ -88,6 +98,9 @@ func (c *checker) inRange(field string, n int32) {
 //	QinQ   QinQ   no            no
 //	none   none   –             –             two ports, or a port and a token
 func (c *checker) tags(l leg) {
+	if c.unfit(l.A) || c.unfit(l.Z) {
+		return // another form of tag breaks, or keeps, other rules
+	}
 	a, z := tagForm(l.A.GetTag()), tagForm(l.Z.GetTag())
 	own := l.Z.GetPortId() != ""
 	if l.A.GetPortId() != "" && a == "" && (l.Z.GetProfileId() != "" || own && z != "") {
