@@ -127,8 +127,8 @@ func (w *world) wishes(creates int) []wish {
 		if w.chance(2) {
 			all = append(all, remove(c))
 		}
-		if w.chance(4) {
-			all = append(all, c.rival(w.chance(2)))
+		if w.chance(3) {
+			all = append(all, c.rival(w.chance(3)))
 		}
 		if w.chance(3) {
 			all = append(all, c.broken(creates+n))
@@ -155,6 +155,11 @@ func (w *world) make(x wish, span time.Duration) {
 	if x.target != nil && w.chance(3) {
 		at = min(at, 5*time.Second) // soon, while the target is still on its way
 	}
+	if x.after != nil {
+		at = 0
+		w.awaitOrder(x.after.orderID())
+		time.Sleep(w.upTo(5 * time.Second))
+	}
 	time.Sleep(at)
 	if x.target != nil {
 		w.awaitOrder(x.target.orderID())
@@ -179,7 +184,7 @@ func (w *world) awaitOrder(id string) {
 		if err == nil && !last.None() {
 			return
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(time.Second)
 	}
 }
 

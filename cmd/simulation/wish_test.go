@@ -38,6 +38,8 @@ type wish struct {
 	late bool
 	// target of a change or delete.
 	target *wish
+	// after: it comes when that one is known, and soon.
+	after *wish
 }
 
 // intent is the data of a create.
@@ -147,7 +149,8 @@ func (w wish) again() wish {
 	return w
 }
 
-// rival returns another order for what w wants: the tags, or with tags of its own the tokens.
+// rival returns another order for what w wants: the tags, or with VLANs of its own the tokens.
+// At PacketFabric it looks like w.
 func (w wish) rival(tags bool) wish {
 	in := proto.CloneOf(w.intent())
 	in.Name += "-r"
@@ -161,7 +164,7 @@ func (w wish) rival(tags bool) wish {
 			}
 		}
 	}
-	return wish{id: "rival-" + w.id, kind: w.kind, data: in, late: w.late}
+	return wish{id: "rival-" + w.id, kind: w.kind, data: in, late: w.late, after: &w}
 }
 
 func remove(target wish) wish {
