@@ -101,6 +101,10 @@ type Placement struct {
 	Group string
 }
 
+// TokenUsed is the rule that an intent breaks whose service token is spent. The exchange says
+// so too while the order that spends it is one of ours, which is not the later intent's fault.
+const TokenUsed = "a service token that nobody has used"
+
 // Checked is what a look at the exchange says about an intent.
 type Checked struct {
 	// Violations has every rule that the intent breaks, for this exchange.

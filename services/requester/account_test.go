@@ -132,8 +132,8 @@ func TestCheckOfWhatIsHeld(t *testing.T) {
 	bubble(t, &exchangetest.Fake{API: "fabric"}, func(w *world) {
 		w.fact(w.submit("create", "1", spending("one", 100, "token-1")), order.Placed)
 		got := w.check("create", spending("two", 101, "token-1"))
-		if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "primary.zSide.serviceToken") || len(w.fake.Circuits()) != 1 {
-			t.Errorf("notes %q and %d circuits, want a word about the token, and one", got.Notes, len(w.fake.Circuits()))
+		if len(got.Violations) != 1 || got.Violations[0].Field != "primary.zSide.serviceToken" || len(w.fake.Circuits()) != 1 {
+			t.Errorf("violations %v and %d circuits, want one about the token, and one", got.Violations, len(w.fake.Circuits()))
 		}
 	})
 }

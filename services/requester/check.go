@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -112,11 +113,10 @@ func (r *Requester) Check(ctx context.Context, request []byte) ([]byte, error) {
 		}
 		if err == nil && o.GetAccount() != "" {
 			o.Create, _ = a.redacted.(*patchbayv1.CreateIntent)
-			var fields []string
-			fields, err = r.spoken(ctx, o)
-			for _, f := range fields {
-				out.Notes = append(out.Notes, "another order has the "+f+" now; while it does, this one would fail")
-			}
+			var held []spokenFor
+			held, err = r.spoken(ctx, o)
+			all = slices.DeleteFunc(all, func(v *patchbayv1.Violation) bool { return tells(v, held) })
+			all = append(all, broken(held)...)
 		}
 	} else {
 		all, err = r.examine(ctx, o, a)

@@ -2,6 +2,7 @@ package requester_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -269,6 +270,8 @@ func TestHeld(t *testing.T) {
 		o := w.ended(w.submit("create", "2", pair("two", 100)))
 		if f := o.GetFailure(); o.GetOutcome() != order.Failed || f.GetReason() != "held" || f.GetHolder() != first {
 			t.Errorf("outcome %q, failure %v; want held by order %s", o.GetOutcome(), f, first)
+		} else if !strings.Contains(f.GetMessage(), "choose another tag") {
+			t.Errorf("failure %v; want what to do about it", f)
 		}
 		w.ready(placed)
 		w.ended(first)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -42,10 +42,16 @@ func (r *Requester) hold(ctx context.Context, h *handling, legs, next []string) 
 	return nil, nil
 }
 
+// spokenFor is a field of an intent for which somebody else has the hold.
+type spokenFor struct {
+	field string
+	hold.HeldError
+}
+
 // spoken returns the fields of the order's legs for which somebody else has the hold, as
 // far as can be told without asking for it.
-func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]string, error) {
-	var fields []string
+func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]spokenFor, error) {
+	var fields []spokenFor
 	for _, l := range o.GetLegs() {
 		for _, w := range hold.OfLeg(o, l.GetLeg()) {
 			if w.Kind == hold.Lookalike {
@@ -55,7 +61,7 @@ func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]string, 
 			var taken hold.HeldError
 			switch {
 			case errors.As(err, &taken):
-				fields = append(fields, w.Field)
+				fields = append(fields, spokenFor{w.Field, taken})
 			case err != nil:
 				return nil, err
 			}
@@ -64,15 +70,37 @@ func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]string, 
 	return fields, nil
 }
 
-// explained reports whether all violations are about fields that somebody else holds: the
-// exchange only says in its words that the thing is taken.
-func explained(violations []*patchbayv1.Violation, fields []string) bool {
-	held := func(v *patchbayv1.Violation) bool {
-		return slices.ContainsFunc(fields, func(f string) bool {
-			return f != "" && (v.GetField() == f || strings.HasPrefix(v.GetField(), f+"."))
+// tells reports whether v only says, in the exchange's words, that a token is spent which
+// somebody else holds. Whatever else is wrong with the field is the intent's own.
+func tells(v *patchbayv1.Violation, held []spokenFor) bool {
+	return v.GetRule() == exchange.TokenUsed && slices.ContainsFunc(held, func(s spokenFor) bool {
+		return s.Kind == hold.Token && s.field == v.GetField()
+	})
+}
+
+// explained reports whether all violations are about tokens that somebody else holds.
+func explained(violations []*patchbayv1.Violation, held []spokenFor) bool {
+	return len(violations) > 0 && !slices.ContainsFunc(violations, func(v *patchbayv1.Violation) bool { return !tells(v, held) })
+}
+
+// broken says of each hold of somebody else which rule an intent breaks that wants it too.
+func broken(held []spokenFor) []*patchbayv1.Violation {
+	var all []*patchbayv1.Violation
+	for _, s := range held {
+		all = append(all, &patchbayv1.Violation{
+			Field: s.field, Rule: "a " + s.Kind + " that nobody else holds",
+			Hint: "held by " + s.Holder.GetNoun() + " " + s.Holder.GetId() + "; " + instead(s.Kind),
 		})
 	}
-	return len(violations) > 0 && !slices.ContainsFunc(violations, func(v *patchbayv1.Violation) bool { return !held(v) })
+	return all
+}
+
+// instead is what to do about a thing that somebody else holds.
+func instead(kind string) string {
+	if kind == hold.Token {
+		return "a token is used once: ask for another"
+	}
+	return "it has one owner at a time: choose another tag, or end what has it"
 }
 
 // queued says that an order waits for the end of an attempt whose request would look like
@@ -115,8 +143,8 @@ func heldBy(s *state, leg string, taken hold.HeldError) *patchbayv1.Order {
 	for _, l := range inState(next, order.Open, order.Uncertain) {
 		fail(l, &patchbayv1.Failure{
 			Reason: held, Holder: taken.Holder.GetId(),
-			Message: fmt.Sprintf("the %s's %s %s is held by %s %s", leg, taken.Kind, taken.Key,
-				taken.Holder.GetNoun(), taken.Holder.GetId()),
+			Message: fmt.Sprintf("the %s's %s %s is held by %s %s; %s", leg, taken.Kind, taken.Key,
+				taken.Holder.GetNoun(), taken.Holder.GetId(), instead(taken.Kind)),
 		})
 	}
 	sum(next)

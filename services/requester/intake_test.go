@@ -210,3 +210,34 @@ func TestAskCheck(t *testing.T) {
 		}
 	})
 }
+
+// A check says which tag or token another order has, and which order that is; the exchange's
+// own words for it are left out.
+func TestAskCheckHeld(t *testing.T) {
+	fake := &exchangetest.Fake{API: "fabric"}
+	bubble(t, fake, func(w *world) {
+		first := w.submit("create", "1", spending("one", 100, "token-1"))
+		w.fact(first, order.Placed)
+		w.stop()
+		fake.Checked = exchange.Checked{Violations: []*patchbayv1.Violation{{Field: "primary.zSide.serviceToken", Rule: exchange.TokenUsed}}}
+		w.run(nil)
+		time.Sleep(time.Second) // until it serves
+		b, err := w.j.Ask(w.t.Context(), "check", fmt.Appendf(nil, `{"kind":"create","data":%s}`, spending("two", 100, "token-1")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Violations []patchbayv1.Violation }
+		if err := json.Unmarshal(b, &got); err != nil || len(got.Violations) != 2 {
+			t.Fatalf("check = %s, %v; want one violation about the tag and one about the token", b, err)
+		}
+		for i, want := range []string{"primary.aSide.tag", "primary.zSide.serviceToken"} {
+			v := &got.Violations[i]
+			if v.GetField() != want || !strings.Contains(v.GetHint(), "held by order "+first) {
+				t.Errorf("violation %v, want %s, held by order %s", v, want, first)
+			}
+		}
+		if containsCanary(b) {
+			t.Errorf("the answer shows the token: %s", b)
+		}
+	})
+}

@@ -70,12 +70,13 @@ func TestOneTokenForMany(t *testing.T) {
 // intent. That is not the intent's fault, and the order names who has the token.
 func TestLateForAToken(t *testing.T) {
 	for _, tt := range []struct {
-		name, field string
-		outcome     string
+		name, field, rule string
+		outcome           string
 	}{
-		{"the token", "primary.zSide.serviceToken", order.Failed},
-		{"the tag", "primary.aSide.tag.vlan", order.Failed},
-		{"something else", "bandwidthMbps", order.Invalid},
+		{"the token is spent", "primary.zSide.serviceToken", exchange.TokenUsed, order.Failed},
+		{"the token has no place", "primary.zSide.serviceToken", "absent: there is no such field", order.Invalid},
+		{"a wrong tag that is held too", "primary.aSide.tag.vlan", "a number from 2 to 4092", order.Invalid},
+		{"something else", "bandwidthMbps", "one that is sold", order.Invalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fake := &exchangetest.Fake{API: "fabric"}
@@ -83,7 +84,7 @@ func TestLateForAToken(t *testing.T) {
 				first := w.submit("create", "1", spending("one", 100, "token-1"))
 				w.fact(first, order.Placed)
 				w.stop()
-				fake.Checked = exchange.Checked{Violations: []*patchbayv1.Violation{{Field: tt.field, Rule: "one that is free"}}}
+				fake.Checked = exchange.Checked{Violations: []*patchbayv1.Violation{{Field: tt.field, Rule: tt.rule}}}
 				w.run(nil)
 				o := w.ended(w.submit("create", "2", spending("two", 100, "token-1")))
 				if o.GetOutcome() != tt.outcome || tt.outcome == order.Failed && o.GetFailure().GetHolder() != first {

@@ -8,6 +8,7 @@ import (
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
+	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/wire"
 )
 
@@ -88,7 +89,7 @@ func (c *checker) token(l leg, side string, e *patchbayv1.Endpoint) {
 		say("a service token that exists", "the exchange knows no such token; ask who gave it to you")
 		return
 	case t.State == TokenActive:
-		say("a service token that nobody has used", "a token is used once; ask for another")
+		say(exchange.TokenUsed, "a token is used once; ask for another")
 	case t.State == TokenExpired || !t.ExpiresAt.IsZero() && t.ExpiresAt.Before(c.now):
 		say("a service token that has not expired", "ask for another")
 	case t.State == TokenDeleted:
