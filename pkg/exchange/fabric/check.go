@@ -160,6 +160,9 @@ func (c *checker) zSide(l leg) {
 	}
 	id := l.Z.GetProfileId()
 	if id == "" {
+		if l.Z.GetServiceToken() == "" && l.Z.GetRoutingId() != "" { // which package intent takes for a target
+			c.violate(l.Which+".zSide", nil, "exactly one of profileId, portId, serviceToken", "a routing id is no target at Equinix")
+		}
 		return // tokens are checked by themselves, and no target at all is package intent's to say
 	}
 	p := c.profiles[id]

@@ -165,6 +165,8 @@ func TestViolations(t *testing.T) {
 			in.Billing = &patchbayv1.Billing{AccountId: "1", Longhaul: "usage", FlexBandwidthId: "2"}
 			in.Description, in.Primary.ZSide.RoutingId, in.Primary.ZSide.CTag = "d", "TT-1OI-1450", &n
 		}, want: []string{"billing.accountId", "billing.longhaul", "billing.flexBandwidthId", "description", "primary.zSide.routingId", "primary.zSide.cTag"}},
+		{name: "PacketFabric's target", a: onDot, z: `{"routingId":"TT-1OI-1450","market":"CHI"}`,
+			want: []string{"primary.zSide.routingId", "primary.zSide.market", "primary.zSide"}},
 		{name: "13 addresses", a: onDot, z: onDot2, change: func(in *patchbayv1.CreateIntent) {
 			in.Notifications[0].Emails = slices.Repeat([]string{"a@example.com"}, 13)
 		}, want: []string{"notifications[0].emails"}},
