@@ -207,6 +207,12 @@ func TestNotes(t *testing.T) {
 	if err != nil || len(got.Violations) > 0 || !strings.Contains(strings.Join(got.Notes, "\n"), "was not looked up") {
 		t.Errorf("%v, %v; want a note that the marketplace is not shown", got, err)
 	}
+	without := single(t)
+	without.Primary.ZSide.RoutingId = ""
+	got, err = client(t, f.URL).Check(t.Context(), without)
+	if err != nil || strings.Contains(strings.Join(got.Notes, "\n"), "was not looked up") {
+		t.Errorf("%v, %v; want no word about the routing id, for there is none", got, err)
+	}
 }
 
 // TestCheckCannotAsk: what cannot be asked is an error and no violation.

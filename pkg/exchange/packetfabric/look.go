@@ -137,9 +137,8 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 	if len(in.GetNotifications()) > 0 {
 		notes = append(notes, "PacketFabric sends no notifications about a circuit, so the addresses stay here.")
 	}
-	if !legs[0].ownPort() && !tellsRouting(f.offers) {
-		notes = append(notes, "The exchange does not show which routing ids there are, so "+
-			legs[0].Z.GetRoutingId()+" was not looked up.")
+	if to := legs[0].Z.GetRoutingId(); to != "" && !legs[0].ownPort() && !tellsRouting(f.offers) {
+		notes = append(notes, "The exchange does not show which routing ids there are, so "+to+" was not looked up.")
 	}
 	return notes
 }
