@@ -269,3 +269,19 @@ func TestTokenForgotten(t *testing.T) {
 		}
 	})
 }
+
+// What nobody else has to agree to waits on the exchange alone.
+func TestWaitsOn(t *testing.T) {
+	for flow, want := range map[string]string{
+		"own": "exchange acme", "token": "exchange acme", "approval": "the other company, then exchange acme",
+	} {
+		t.Run(flow, func(t *testing.T) {
+			bubble(t, &exchangetest.Fake{API: "fabric", Checked: exchange.Checked{Flow: flow}}, func(w *world) {
+				o := w.fact(w.submit("create", "1", single("one", 100)), order.Placed)
+				if got := o.GetWait().GetOn(); got != want {
+					t.Errorf("a circuit of flow %s waits on %q, want %q", flow, got, want)
+				}
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package requester
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -61,6 +63,10 @@ func describe(o, before *patchbayv1.Order, now time.Time) {
 // waitOf is what an order in this state waits for, and on whom.
 func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 	at := "exchange " + o.GetAccount()
+	both := "the other company, then " + at
+	if nobodyAgrees(o) {
+		both = at
+	}
 	for _, l := range inState(o, order.Uncertain) {
 		if w := waitOfUncertain(l, at); w.GetAdvice() != "" {
 			return w
@@ -79,17 +85,23 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 		return &patchbayv1.Wait{What: "the end of what was placed", On: "order " + o.GetCancelledBy(),
 			Advice: "that order cancels this one; until a circuit is DEPROVISIONED it bills"}
 	case o.GetKind() == exchange.Delete && has(o, order.Placed):
-		return &patchbayv1.Wait{What: "the end of the circuit", On: "the other company, then " + at,
+		return &patchbayv1.Wait{What: "the end of the circuit", On: both,
 			Advice: "where the seller has to agree, the circuit bills until then"}
 	case o.GetKind() == exchange.Change && has(o, order.Placed):
-		return &patchbayv1.Wait{What: "the change", On: "the other company, then " + at}
+		return &patchbayv1.Wait{What: "the change", On: both}
 	case has(o, order.Placed):
-		return &patchbayv1.Wait{What: "the circuit to be provisioned", On: "the other company, then " + at}
+		return &patchbayv1.Wait{What: "the circuit to be provisioned", On: both}
 	case o.GetTargetOrderId() != "":
 		return &patchbayv1.Wait{What: "the order that is its target", On: "order " + o.GetTargetOrderId()}
 	default:
 		return &patchbayv1.Wait{What: "its turn", On: "requester"}
 	}
+}
+
+// nobodyAgrees reports whether o is a create whose flow has no other company to consent:
+// between own ports, or by token.
+func nobodyAgrees(o *patchbayv1.Order) bool {
+	return o.GetKind() == exchange.Create && slices.Contains([]string{string(status.OwnFlow), "token"}, o.GetFlow())
 }
 
 // whileCancelled adds to w what it is waited for, if the order is cancelled.
