@@ -124,7 +124,10 @@ func Failure(f *patchbayv1.Failure) string {
 	if f.GetMessage() != "" {
 		text += ": " + f.GetMessage()
 	}
-	said := strings.TrimSpace(f.GetCode() + " " + f.GetExchangeMessage())
+	said := f.GetExchangeMessage()
+	if !strings.HasPrefix(said, f.GetCode()) { // PacketFabric's messages begin with their code
+		said = strings.TrimSpace(f.GetCode() + " " + said)
+	}
 	if said != "" {
 		text += fmt.Sprintf(" (the exchange says %q)", said)
 	}

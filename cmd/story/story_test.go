@@ -279,3 +279,16 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+// What an exchange says is said once, also where its message begins with its code.
+func TestFailureSaysCodeOnce(t *testing.T) {
+	for message, want := range map[string]string{
+		"InvalidVlanParam: VLAN 100 is in use": `refused: no (the exchange says "InvalidVlanParam: VLAN 100 is in use")`,
+		"VLAN 100 is in use":                   `refused: no (the exchange says "InvalidVlanParam VLAN 100 is in use")`,
+	} {
+		f := &patchbayv1.Failure{Reason: "refused", Message: "no", Code: "InvalidVlanParam", ExchangeMessage: message}
+		if got := story.Failure(f); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
