@@ -53,6 +53,8 @@ func TestCheckFor(t *testing.T) {
 		{"QinQ to Dot1q", account.Fabric, fabricOwn, `"vlan":100`, `"sTag":200,"cTag":201`, nil},
 		{"QinQ to QinQ", account.Fabric, fabricOwn, `{"vlan":100}},"zSide":{"portId":"port-z","tag":{"vlan":200}}`, `{"sTag":100}},"zSide":{"portId":"port-z","tag":{"sTag":200}}`, nil},
 		{"EPL", account.Fabric, fabricOwn, `,"tag":{"vlan":100}},"zSide":{"portId":"port-z","tag":{"vlan":200}}`, `},"zSide":{"portId":"port-z"}`, nil},
+		{"port and token on both sides", account.Fabric, fabricOwn, `"tag":{"vlan":100}},"zSide":{"portId":"port-z","tag":{"vlan":200}}`,
+			`"serviceToken":"t-1","tag":{"vlan":100}},"zSide":{"portId":"port-z","serviceToken":"t-2"}`, nil},
 		{"no bandwidth", account.Fabric, fabricToken, `"bandwidthMbps":50,`, ``, []string{"bandwidthMbps"}},
 		{"thirteen addresses", account.Fabric, fabricToken, `"noc@example.com"`, many, []string{"notifications[0].emails"}},
 		{"tag 4093", account.Fabric, fabricToken, `100`, `4093`, []string{"primary.aSide.tag.vlan"}},

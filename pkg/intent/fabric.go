@@ -68,6 +68,7 @@ func (c *apiChecker) fabricTags(l ends) {
 	}
 	own := a.GetPortId() != "" && z.GetPortId() != ""
 	switch {
+	case namedTwice(a), namedTwice(z): // which of the two is meant decides about tags
 	case own && (a.GetTag() == nil) != (z.GetTag() == nil):
 		c.lonelyTag(l)
 	case own && a.GetTag() != nil:
@@ -76,6 +77,9 @@ func (c *apiChecker) fabricTags(l ends) {
 		c.add(l.a.path+".tag", "", required, "a vlan on a Dot1q port, an sTag on a QinQ port")
 	}
 }
+
+// namedTwice reports whether an end has a port and a token, which is a violation by itself.
+func namedTwice(e *patchbayv1.Endpoint) bool { return e.GetPortId() != "" && e.GetServiceToken() != "" }
 
 // lonelyTag reports the side that lacks the tag that the other has.
 func (c *apiChecker) lonelyTag(l ends) {

@@ -40,6 +40,9 @@ func (c *checker) unfit(e *patchbayv1.Endpoint) bool {
 		p.Encapsulation == untagged && exchange.Outer(t) != 0
 }
 
+// namedTwice reports whether an end has a port and a token, which package intent refuses.
+func namedTwice(e *patchbayv1.Endpoint) bool { return e.GetPortId() != "" && e.GetServiceToken() != "" }
+
 // numbers checks the numbers of a tag.
 func (c *checker) numbers(path string, t *patchbayv1.Tag) {
 	if t == nil {
@@ -98,8 +101,8 @@ func (c *checker) inRange(field string, n int32) {
 //	QinQ   QinQ   no            no
 //	none   none   –             –             two ports, or a port and a token
 func (c *checker) tags(l leg) {
-	if c.unfit(l.A) || c.unfit(l.Z) {
-		return // another form of tag breaks, or keeps, other rules
+	if c.unfit(l.A) || c.unfit(l.Z) || namedTwice(l.A) || namedTwice(l.Z) {
+		return // another form of tag, or another end, breaks or keeps other rules
 	}
 	a, z := tagForm(l.A.GetTag()), tagForm(l.Z.GetTag())
 	own := l.Z.GetPortId() != ""

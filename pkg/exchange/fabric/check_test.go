@@ -102,6 +102,8 @@ func TestViolations(t *testing.T) {
 		{name: "S-tag on Dot1q", a: `{"portId":"` + portDot + `","tag":{"sTag":5,"cTag":6}}`, z: byTokZ, token: free, want: []string{"primary.aSide.tag.sTag"}},
 		{name: "S-tag alone on Dot1q to a Dot1q profile", a: `{"portId":"` + portDot + `","tag":{"sTag":12}}`, z: sp(key), profile: profile,
 			want: []string{"primary.aSide.tag.sTag"}, reason: `give {"vlan": n}`},
+		{name: "port and token on both sides", a: `{"portId":"` + portDot + `","serviceToken":"` + canary + `-hidden","tag":{"vlan":100}}`,
+			z: `{"portId":"` + portDot2 + `","serviceToken":"` + canary + `-hidden"}`, want: []string{}},
 		{name: "VLAN at a QinQ Z side", a: onDot, z: `{"portId":"` + portQ2 + `","tag":{"vlan":12}}`, want: []string{"primary.zSide.tag.vlan"}},
 		{name: "VLAN on QinQ", a: `{"portId":"` + portQ + `","tag":{"vlan":5}}`, z: byTokZ, token: free, want: []string{"primary.aSide.tag.vlan"}},
 		{name: "tag on untagged", a: `{"portId":"` + portU + `","tag":{"vlan":5}}`, z: byTokZ, token: free, want: []string{"primary.aSide.tag"}},
