@@ -149,8 +149,8 @@ func (w wish) again() wish {
 	return w
 }
 
-// rival returns another order for what w wants: the tags, or with VLANs of its own the tokens.
-// At PacketFabric it looks like w.
+// rival returns another order for what w wants: the tags, or with VLANs of its own on the A
+// side what is on the Z side, a token or a tag. At PacketFabric it looks like w.
 func (w wish) rival(tags bool) wish {
 	in := proto.CloneOf(w.intent())
 	in.Name += "-r"
@@ -158,10 +158,8 @@ func (w wish) rival(tags bool) wish {
 		in.Secondary.Name += "-r"
 	}
 	for _, l := range []*patchbayv1.Leg{in.GetPrimary(), in.GetSecondary()} {
-		for _, e := range []*patchbayv1.Endpoint{l.GetASide(), l.GetZSide()} {
-			if t := e.GetTag(); t.GetVlan() != 0 && !tags {
-				t.Vlan = proto.Int32(t.GetVlan() + 500)
-			}
+		if t := l.GetASide().GetTag(); t.GetVlan() != 0 && !tags {
+			t.Vlan = proto.Int32(t.GetVlan() + 500)
 		}
 	}
 	return wish{id: "rival-" + w.id, kind: w.kind, data: in, late: w.late, after: &w}
