@@ -63,7 +63,7 @@ func (w *Watcher) observerOf(p pointer) string {
 	if known.conn == nil {
 		return p.account
 	}
-	if o := w.parties.observer(known.account(exchange.Buyer), known.account(exchange.Seller)); o != "" {
+	if o := w.observer(known); o != "" {
 		return o
 	}
 	return p.account

@@ -243,13 +243,33 @@ func (a *watch) around(k circuit, conn *patchbayv1.Connection, role string, orde
 	}
 	e.order, e.leg, e.flow = e.link.order, e.link.leg, e.link.flow
 	buyer, seller := a.parties.on(shown, a.account.Name, role)
-	if by, ok := a.rt.Accounts.ByName(e.link.account); ok && by.Role.Buys() {
-		buyer = by.Name // of several accounts that own the port the one that ordered
-		seller = cmp.Or(a.parties.sellerAt(shown, by.API), seller)
-	}
-	e.buyer = cmp.Or(k.account(exchange.Buyer), buyer)
-	e.seller = cmp.Or(k.account(exchange.Seller), seller)
+	e.buyer, e.seller = a.partiesOf(k, shown, e.link, party{buyer, seller})
 	return e
+}
+
+// party is who may be on a circuit by what it shows.
+type party struct{ buyer, seller string }
+
+// partiesOf is who is on a circuit: first by the journal, then by the order that claims it,
+// then by what it shows.
+func (w *Watcher) partiesOf(k circuit, shown *patchbayv1.Connection, l link, by party) (buyer, seller string) {
+	if a, ok := w.rt.Accounts.ByName(l.account); ok && a.Role.Buys() {
+		by.buyer = a.Name // of several accounts that own the port the one that ordered
+		by.seller = cmp.Or(w.parties.sellerAt(shown, a.API), by.seller)
+	}
+	return cmp.Or(k.account(exchange.Buyer), by.buyer), cmp.Or(k.account(exchange.Seller), by.seller)
+}
+
+// observer is the account that observes a circuit which was announced, as a look at it
+// would find: else of two accounts each might leave it to the other.
+func (w *Watcher) observer(k circuit) string {
+	shown := k.newest()
+	var l link
+	if shown.GetOrderId() == "" {
+		l = w.index.linkOf(shown.GetExchangeId(), "", time.Time{})
+	}
+	buyer, seller := w.parties.on(shown, "", "")
+	return w.parties.observer(w.partiesOf(k, shown, l, party{buyer, seller}))
 }
 
 // createdAt is when the exchange says that a circuit was created; zero if it does not.

@@ -433,3 +433,28 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// The seller's account alone was shown a request; then its order says whose it is, and it is
+// gone before the buyer's account was ever shown it. One of the two has to tell.
+func TestGoneBeforeItsBuyerSawIt(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	c := requested("x-1")
+	c.Name, c.ASide = "", nil // a request shows neither name nor port
+	w.m.put(c)
+	w.run(t, fast)
+	if tr := transition(t, w.facts(t, connection("x-1"), 1)[0]); tr.GetConnection().GetBuyerAccount() != "" {
+		t.Fatalf("buyer = %q before anything tells", tr.GetConnection().GetBuyerAccount())
+	}
+	w.m.remove("x-1")
+	if _, err := w.j.Append(t.Context(), journal.Record{}, event.Fact{
+		Entity: event.Entity{Noun: event.Order, ID: "o-1"}, Name: "placed", By: "requester", Order: "o-1",
+		Data: &patchbayv1.Order{Id: "o-1", Fact: "placed", Kind: "create", Account: "acme", Legs: []*patchbayv1.OrderLeg{{
+			Leg: "primary", State: "placed", ExchangeId: "x-1", ConnectionId: c.GetId(), Attempt: &patchbayv1.Attempt{Number: 1},
+		}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := transition(t, w.facts(t, connection("x-1"), 2)[1]); got.GetTo().GetStatus() != "DEPROVISIONED" {
+		t.Errorf("then %v, want DEPROVISIONED", got.GetTo())
+	}
+}

@@ -291,5 +291,5 @@ func (a *watch) missing(ctx context.Context, all bool, before uint64, seen map[s
 
 // observes reports whether a circuit is this account's to observe.
 func (a *watch) observes(k circuit) bool {
-	return a.parties.observer(k.account(exchange.Buyer), k.account(exchange.Seller)) == a.account.Name
+	return a.observer(k) == a.account.Name
 }
