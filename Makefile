@@ -4,6 +4,7 @@ BIN     := $(CURDIR)/.bin
 WITHBIN := PATH="$(BIN):$$PATH"
 FOR     ?= 3m
 SEED    ?= 0
+EVERY   ?= 1
 RACE    := $(shell command -v $$(go env CC) >/dev/null 2>&1 && echo -race)
 
 # Packages whose tests run real servers, and packages whose tests keep golden files.
@@ -35,8 +36,8 @@ golden:    ## rewrite golden files; read the diff before you commit it
 	go test $(GOLDEN) -update
 sim:       ## run random schedules for FOR=3m; SEED=n runs one again
 	go test ./cmd/simulation -run TestSimulation -timeout 0 -args -sim.for=$(FOR) -sim.seed=$(SEED)
-crashes:   ## crash each service at every single one of its effects
-	go test ./cmd/simulation -run TestCrashPoints -timeout 0 -args -sim.every=1
+crashes:   ## crash each service at every single one of its effects, or at each EVERY=n-th
+	go test ./cmd/simulation -run TestCrashPoints -timeout 0 -args -sim.every=$(EVERY)
 mutants:   ## plant the bugs that the simulation must find, one at a time
 	go run ./cmd/mutants
 lint:      tools ## golangci-lint in each module, buf lint
