@@ -93,8 +93,14 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	defer context.AfterFunc(ctx, msgs.Stop)()
 	defer context.AfterFunc(j.ctx, msgs.Stop)()
 	defer msgs.Stop()
+	pending := cons.CachedInfo().NumPending
 	for n := uint64(1); ; n++ {
-		msg, err := msgs.Next()
+		var opts []jetstream.NextOpt
+		if n <= pending {
+			// There is something to give; who is silent has not heard the request.
+			opts = append(opts, jetstream.NextMaxWait(backlogWait))
+		}
+		msg, err := msgs.Next(opts...)
 		if err != nil {
 			return err // silence for two heartbeats, too: the consumer's server may be gone
 		}
@@ -111,6 +117,9 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		*from = From{Seq: md.Sequence.Stream + 1}
 	}
 }
+
+// backlogWait is how long a consumer may keep silent that has something to give.
+const backlogWait = 3 * time.Second
 
 // drop deletes a consumer that has served, without holding up who stops: if it fails, the
 // consumer ends by itself a minute later.
