@@ -78,7 +78,7 @@ func (w *world) run(t *testing.T, p statuswatcher.Pace) (stop func()) {
 // facts collects the facts that match a filter until enough have come.
 func (w *world) facts(t *testing.T, filter string, n int) []journal.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	var all []journal.Record
 	enough := errors.New("enough")
