@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
@@ -93,6 +94,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	defer context.AfterFunc(ctx, msgs.Stop)()
 	defer context.AfterFunc(j.ctx, msgs.Stop)()
 	defer msgs.Stop()
+	defer j.stopOnReconnect(msgs)()
 	pending := cons.CachedInfo().NumPending
 	for n := uint64(1); ; n++ {
 		var opts []jetstream.NextOpt
@@ -115,6 +117,45 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 			return yieldError{err}
 		}
 		*from = From{Seq: md.Sequence.Stream + 1}
+	}
+}
+
+// stopOnReconnect ends a reading when the connection was lost and is back: the consumer may
+// be gone with the server that kept it in memory. The function that it returns ends the wait.
+func (j *Journal) stopOnReconnect(msgs jetstream.MessagesContext) (end func()) {
+	back, ended := j.reconnected.next(), make(chan struct{})
+	go func() {
+		select {
+		case <-back:
+			msgs.Stop()
+		case <-ended:
+		}
+	}()
+	return func() { close(ended) }
+}
+
+// signal tells many of something that happens again and again.
+type signal struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+// next is closed when it happens the next time.
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		s.c = make(chan struct{})
+	}
+	return s.c
+}
+
+func (s *signal) happen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c != nil {
+		close(s.c)
+		s.c = nil
 	}
 }
 

@@ -101,13 +101,17 @@ type Journal struct {
 	ctx     context.Context
 	kill    context.CancelFunc
 	stopped chan struct{} // the clock goroutine has ended
+	// reconnected happens when the connection was lost and is back.
+	reconnected *signal
 }
 
 // Open connects, makes the streams if they are not there, and learns the server's clock.
 // It waits for the servers until ctx ends; a client does not wait for them.
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	cfg = cfg.withDefaults()
+	reconnected := new(signal)
 	opts := []nats.Option{
+		nats.ReconnectHandler(func(*nats.Conn) { reconnected.happen() }),
 		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(!cfg.Client),
 		nats.ReconnectWait(250 * time.Millisecond), nats.Timeout(5 * time.Second),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -124,7 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	j := &Journal{cfg: cfg, nc: nc, streams: map[string]jetstream.Stream{}, stopped: make(chan struct{})}
+	j := &Journal{cfg: cfg, nc: nc, streams: map[string]jetstream.Stream{}, stopped: make(chan struct{}), reconnected: reconnected}
 	if j.meters, err = newMeters(); err != nil {
 		nc.Close()
 		return nil, err
