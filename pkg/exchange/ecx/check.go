@@ -1,7 +1,6 @@
 package ecx
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,32 +48,12 @@ func check(in *patchbayv1.CreateIntent, f facts) []*patchbayv1.Violation {
 
 // violate notes a violation, once.
 func (c *checker) violate(field string, value any, rule, hint string) {
-	v := &patchbayv1.Violation{Field: field, Value: jsonText(value), Rule: rule, Hint: hint}
-	if !slices.ContainsFunc(c.found, func(o *patchbayv1.Violation) bool {
-		return o.GetField() == field && o.GetRule() == rule
-	}) {
-		c.found = append(c.found, v)
-	}
+	c.found = wire.Violate(c.found, &patchbayv1.Violation{Field: field, Rule: rule, Hint: hint}, value)
 }
 
 // blamed reports whether a field has a violation already.
 func (c *checker) blamed(field string) bool {
 	return slices.ContainsFunc(c.found, func(v *patchbayv1.Violation) bool { return v.GetField() == field })
-}
-
-// jsonText writes a value for a violation; nil and empty texts are absent ones.
-func jsonText(v any) string {
-	switch v {
-	case nil, "":
-		return ""
-	case wire.Masked:
-		return wire.Masked
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
 }
 
 // foreign refuses what only the other exchanges have.

@@ -1,7 +1,6 @@
 package packetfabric
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,26 +35,7 @@ func check(in *patchbayv1.CreateIntent, f facts) []*patchbayv1.Violation {
 
 // violate notes a violation, once.
 func (c *checker) violate(field string, value any, rule, hint string) {
-	if !slices.ContainsFunc(c.found, func(o *patchbayv1.Violation) bool {
-		return o.GetField() == field && o.GetRule() == rule
-	}) {
-		c.found = append(c.found, &patchbayv1.Violation{Field: field, Value: jsonText(value), Rule: rule, Hint: hint})
-	}
-}
-
-// jsonText writes a value for a violation; nil and empty texts are absent ones.
-func jsonText(v any) string {
-	switch v {
-	case nil, "":
-		return ""
-	case wire.Masked:
-		return wire.Masked
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
+	c.found = wire.Violate(c.found, &patchbayv1.Violation{Field: field, Rule: rule, Hint: hint}, value)
 }
 
 // absent is the rule that a field of other exchanges breaks.
