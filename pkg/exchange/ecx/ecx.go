@@ -38,7 +38,7 @@ import (
 type Client struct {
 	cfg    exchange.Config
 	wire   *wire.Wire
-	login  *equinix.Login
+	login  *wire.Login
 	bought *bought
 
 	ports    *wire.Memo[string, []exchange.Port]

@@ -25,7 +25,7 @@ const canary = "c4n4ry-7Zq"
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // login returns a login at an exchange that answers so, and the count of its requests.
-func login(t *testing.T, status int, body string) (*equinix.Login, func() int) {
+func login(t *testing.T, status int, body string) (*wire.Login, func() int) {
 	t.Helper()
 	var mu sync.Mutex
 	n := 0

@@ -66,7 +66,7 @@ import (
 type Client struct {
 	cfg   exchange.Config
 	wire  *wire.Wire
-	login *equinix.Login
+	login *wire.Login
 
 	ports    *wire.Memo[string, []exchange.Port]
 	profiles *wire.Memo[string, *profile]

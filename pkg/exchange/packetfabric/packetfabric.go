@@ -64,7 +64,7 @@ const (
 type Client struct {
 	cfg   exchange.Config
 	wire  *wire.Wire
-	login *login
+	login *wire.Login
 	known *knowledge
 
 	ports   *wire.Memo[string, []port]
@@ -87,7 +87,7 @@ func New(cfg exchange.Config) (*Client, error) {
 	return &Client{
 		cfg:     cfg,
 		wire:    w,
-		login:   &login{wire: w, turn: make(chan struct{}, 1)},
+		login:   newLogin(w),
 		known:   newKnowledge(),
 		ports:   wire.NewMemo[string, []port](cfg.CacheFor),
 		markets: wire.NewMemo[string, []string](cfg.CacheFor),
