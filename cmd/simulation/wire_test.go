@@ -216,7 +216,9 @@ func (b *buffer) setDeadline(t time.Time) {
 		b.timer = nil
 	}
 	b.deadline = t
-	if !t.IsZero() && b.err == nil {
+	// A time that is over needs no timer: the readers below see it. The runtime runs such a
+	// timer of a bubble on a stack where the race detector crashes.
+	if !t.IsZero() && b.err == nil && time.Until(t) > 0 {
 		b.timer = time.AfterFunc(time.Until(t), func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
