@@ -120,8 +120,13 @@ func (p *program) finish() {
 	select {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
-		p.t.Error("the program does not stop")
-		p.kill()
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended just now
+		select {
+		case <-p.ended: // it has told what it waits for
+		case <-time.After(10 * time.Second):
+			p.kill()
+		}
+		p.t.Errorf("the program does not stop:\n%s", p.log)
 	}
 	if strings.Contains(p.log.String(), "DATA RACE") {
 		p.t.Errorf("the program has a data race:\n%s", p.log)
