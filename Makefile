@@ -7,12 +7,13 @@ SEED    ?= 0
 EVERY   ?= 1
 RACE    := $(shell command -v $$(go env CC) >/dev/null 2>&1 && echo -race)
 
-# Packages whose tests run real servers, and packages whose tests keep golden files.
+# Packages whose tests run real servers, keep golden files, have fuzz targets.
 REAL     = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' work | awk '/pkg\/testenv/ {print $$1}')
 GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
+FUZZED   = $(shell grep -rl --include='*_test.go' '^func Fuzz' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants fuzz lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
@@ -40,6 +41,15 @@ crashes:   ## crash each service at every single one of its effects, or at each 
 	go test ./cmd/simulation -run TestCrashPoints -timeout 0 -args -sim.every=$(EVERY)
 mutants:   ## plant the bugs that the simulation must find, one at a time
 	go run ./cmd/mutants
+fuzz:      ## feed random bytes to each reader of foreign bytes, for FOR=3m each
+	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM; failed=0; table=; \
+	targets=$$(go test -list '^Fuzz' $(FUZZED)) || { echo "$$targets"; exit 1; }; \
+	for t in $$(echo "$$targets" | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {while (n) print $$2 ":" t[--n]}'); do \
+		echo "$$t"; result=ok; \
+		go test -run='^$$' -fuzz="^$${t#*:}$$" -fuzztime=$(FOR) "$${t%:*}" >"$$out" 2>&1 || { result=FAILED; failed=1; cat "$$out"; }; \
+		execs=$$(sed -n 's/.*execs: \([0-9]*\) .*/\1/p' "$$out" | tail -n 1); \
+		table=$$(printf '%s\n%-6s %10s  %s' "$$table" $$result "$${execs:-0}" "$$t"); \
+	done; echo "$$table"; exit $$failed
 lint:      tools ## golangci-lint in each module, buf lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(BIN)/golangci-lint run ./...) || exit; done
 	cd examples/go && GOWORK=off go vet ./...
