@@ -14,12 +14,19 @@ import (
 )
 
 // Times of the loop. A message whose handler is alive is never given to another: the
-// lease is renewed while the handler works.
+// lease is renewed while the handler works. What a killed instance had in hand is given to
+// another when its lease runs out, so after 7 to 10 seconds: long enough for a pause of the
+// process or of the network to do no harm, short enough that nobody notices. One that is
+// stopped gives back at once what it has not begun.
 const (
 	lease   = 10 * time.Second
 	renewal = 3 * time.Second
 	grace   = 3 * time.Second // what handlers at work get to finish after a stop
 )
+
+// onItsWay is how long an instance that stops waits for messages that were sent to it already,
+// to give them back.
+const onItsWay = 100 * time.Millisecond
 
 // A Handler does the one next thing for the entity that a message is about. It must be
 // safe to repeat. The error says what becomes of the message:
@@ -59,8 +66,12 @@ type Consumer struct {
 	Limit int
 }
 
-// Consume hands messages to h until ctx ends. It then takes no more, gives the handlers at
-// work three seconds, and returns nil. While NATS is away it waits and goes on afterwards.
+// Consume hands messages to h until ctx ends. It then gives back what no handler has begun,
+// gives the handlers at work three seconds, and returns nil. While NATS is away it waits and
+// goes on afterwards.
+//
+// All instances that consume under one name share its messages. None takes more of them than
+// it has handlers free, so what waits waits at the server, for whoever is free first.
 func (j *Journal) Consume(ctx context.Context, c Consumer, h Handler) error {
 	if c.Limit == 0 {
 		c.Limit = 32
@@ -95,34 +106,95 @@ func (j *Journal) consume(ctx context.Context, c Consumer, h Handler) error {
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", c.Durable, err)
 	}
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(c.Limit), jetstream.PullExpiry(30*time.Second),
-		jetstream.PullHeartbeat(10*time.Second))
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", c.Durable, err)
-	}
-	defer context.AfterFunc(ctx, msgs.Stop)()
-	defer context.AfterFunc(j.ctx, msgs.Stop)()
-	defer msgs.Stop()
-
 	handling, done := j.handlerContext(ctx)
 	defer done()
+	free := make(chan struct{}, c.Limit) // one for each handler without work
+	for range c.Limit {
+		free <- struct{}{}
+	}
 	var work errgroup.Group
-	work.SetLimit(c.Limit)
 	defer func() { _ = work.Wait() }() // the handlers' errors are settled one by one
 	for {
-		msg, err := msgs.Next()
-		switch {
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			j.cfg.Log.Debug().Str("consumer", c.Durable).Msg("server is quiet")
-		case err != nil:
-			return err
-		default:
+		n, ok := claim(ctx, free)
+		if !ok {
+			return nil
+		}
+		err := j.fetch(ctx, cons, n, func(msg jetstream.Msg) {
 			work.Go(func() error {
+				defer func() { free <- struct{}{} }()
 				j.deliver(handling, c, msg, h)
 				return nil
 			})
+		}, func() { free <- struct{}{} })
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// claim takes all handlers that are free, and waits for the first. It reports whether there
+// is one before ctx ends.
+func claim(ctx context.Context, free <-chan struct{}) (n int, ok bool) {
+	select {
+	case <-ctx.Done():
+		return 0, false
+	case <-free:
+	}
+	for n = 1; ; n++ {
+		select {
+		case <-free:
+		default:
+			return n, true
+		}
+	}
+}
+
+// fetch waits for up to n messages and begins each as it comes; of the n, it calls unused
+// for those that did not come. What comes when ctx has ended goes back.
+func (j *Journal) fetch(ctx context.Context, cons jetstream.Consumer, n int, begin func(jetstream.Msg), unused func()) error {
+	asking, stop := j.whileAsked(ctx)
+	defer stop()
+	batch, err := cons.Fetch(n, jetstream.FetchContext(asking), jetstream.FetchHeartbeat(10*time.Second))
+	if err == nil {
+		for msg := range batch.Messages() {
+			if ctx.Err() != nil {
+				_ = msg.Nak() // if that is lost, the lease runs out
+				continue
+			}
+			n--
+			begin(msg)
+		}
+		err = batch.Error()
+	}
+	for range n {
+		unused()
+	}
+	if asking.Err() != nil || errors.Is(err, jetstream.ErrNoHeartbeat) {
+		return nil
+	}
+	return err
+}
+
+// whileAsked is the time of one request for messages: it ends with the connection, since the
+// server has forgotten the request then, and a moment after ctx.
+func (j *Journal) whileAsked(ctx context.Context) (context.Context, context.CancelFunc) {
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	reconnected := j.reconnected.next()
+	go func() {
+		defer cancel()
+		select {
+		case <-asking.Done():
+		case <-j.ctx.Done():
+		case <-reconnected:
+		case <-ctx.Done():
+			select {
+			case <-asking.Done():
+			case <-j.ctx.Done():
+			case <-time.After(onItsWay):
+			}
+		}
+	}()
+	return asking, cancel
 }
 
 // handlerContext outlives ctx by the grace, and ends at once with the connection.
