@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"patchbay.io/pkg/event"
@@ -204,28 +206,140 @@ func TestIntentKind(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	f.Add("application/cloudevents+json", "a%20b", []byte(`{"specversion":"1.0","id":"1","source":"s","type":"t","data":{}}`))
-	f.Add("", "%zz", []byte("{}"))
-	f.Fuzz(func(t *testing.T, contentType, attribute string, body []byte) {
-		h := event.Headers{
-			"Content-Type": {contentType}, "ce-specversion": {"1.0"}, "ce-id": {attribute},
-			"ce-source": {"s"}, "ce-type": {"t"}, "ce-subject": {attribute}, "ce-x": {attribute},
+// FuzzBinary reads messages whose headers are lines, as in "ce-id: 7".
+func FuzzBinary(f *testing.F) {
+	const full = "ce-specversion: 1.0\nce-id: %s\nce-source: /s\nce-type: t\n"
+	f.Add(fmt.Sprintf(full, "a%20b")+"ce-time: 2026-11-22T09:30:00.5+01:00\nce-datacontenttype: application/json", []byte("{}"))
+	f.Add(fmt.Sprintf(full, "%zz%")+"ce-subject: %C3%A9\nCe-PartitionKey: order/1\nce-dataschema: http://x/%41", []byte(nil))
+	f.Add(fmt.Sprintf(full, "%FF")+"ce-x: %22\ncontent-type: text/plain", []byte{0xff})
+	f.Fuzz(func(t *testing.T, headers string, body []byte) {
+		h := event.Headers{}
+		for l := range strings.Lines(headers) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(l, "\n"), ": ")
+			h[name] = append(h[name], value)
 		}
-		e, err := event.Decode(h, body)
-		if err != nil {
-			if !errors.Is(err, event.ErrMalformed) {
-				t.Fatalf("error %v is not ErrMalformed", err)
+		survives(t, h, body)
+	})
+}
+
+// FuzzStructured reads events that are JSON.
+func FuzzStructured(f *testing.F) {
+	const json = "application/cloudevents+json"
+	f.Add(json, []byte(`{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"a":[1]},"time":"2026-11-22T09:30:00Z"}`))
+	f.Add(json+"; charset=utf-8", []byte(`{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"/w==","n":7,"b":true}`))
+	f.Add(json, []byte(`{"specversion":"1.0","id":"é\u0000\"","source":"%zz","type":"t","datacontenttype":"text/plain","data":"x"}`))
+	f.Add(json, []byte(`{"specversion":"0.3","id":"1","source":"s","type":"t","schemaurl":"x"}`))
+	f.Add("application/cloudevents-batch+json", []byte("[]"))
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		survives(t, event.Headers{"Content-Type": {contentType}}, body)
+	})
+}
+
+// survives checks that a message is refused as malformed, or is an event that is the same
+// after it was written and read again.
+func survives(t *testing.T, h event.Headers, body []byte) {
+	t.Helper()
+	e, err := event.Decode(h, body)
+	if err != nil {
+		if !errors.Is(err, event.ErrMalformed) {
+			t.Fatalf("error %v is not ErrMalformed", err)
+		}
+		return
+	}
+	if e.ID() == "" || e.Source() == "" || e.Type() == "" || e.SpecVersion() != "1.0" {
+		t.Fatalf("read %v, which is no event", e)
+	}
+	written, data := event.Encode(e)
+	for name, v := range written {
+		if strings.ContainsFunc(name+v[0], func(r rune) bool { return r <= ' ' || r > '~' }) {
+			t.Fatalf("header %q: %q is not printable ASCII", name, v[0])
+		}
+	}
+	again, err := event.Decode(written, data)
+	if err != nil {
+		t.Fatalf("an event we read cannot be written and read again: %v\n%v", err, e)
+	}
+	if !again.Time().Equal(e.Time()) || again.DataContentType() != e.DataContentType() || again.DataSchema() != e.DataSchema() ||
+		again.ID() != e.ID() || again.Source() != e.Source() || again.Type() != e.Type() || again.Subject() != e.Subject() ||
+		!slices.Equal(again.Data(), e.Data()) {
+		t.Fatalf("got %v, want %v", again, e)
+	}
+	for name, value := range e.Extensions() {
+		if got := event.Ext(again, name); got != fmt.Sprint(value) {
+			t.Fatalf("extension %s = %q, want %q", name, got, value)
+		}
+	}
+}
+
+// FuzzSubject reads subjects and types.
+func FuzzSubject(f *testing.F) {
+	for _, s := range []string{
+		"patchbay.order.placed.o-1", "patchbay.connection.provisioned.available.c1", "patchbay..x.y", "patchbay.*.>.a",
+		"io.patchbay.intent.create.v1", "io.patchbay.decision.reject.v1", "PENDING DELETE", "é\xff",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if e, err := event.EntityOf(s); err == nil {
+			if again, err := event.EntityOf(event.Fact{Entity: e, Name: nameOf(s)}.Subject()); again != e || err != nil {
+				t.Errorf("%q is of %v, and its fact is published where it is of %v, %v", s, e, again, err)
 			}
-			return
+			if !matches(e.Filter(), s) {
+				t.Errorf("%q is of %v, whose filter %s leaves it out", s, e, e.Filter())
+			}
+		} else if !errors.Is(err, event.ErrMalformed) {
+			t.Errorf("error %v is not ErrMalformed", err)
 		}
-		h2, body2 := event.Encode(e)
-		again, err := event.Decode(h2, body2)
-		if err != nil {
-			t.Fatalf("an event we read cannot be written and read again: %v", err)
+		if n, kind, ok := event.IntentKind(s); ok && event.IntentType(n, kind) != s {
+			t.Errorf("%q is read as %s %s, whose type is %s", s, n, kind, event.IntentType(n, kind))
 		}
-		if again.ID() != e.ID() || !slices.Equal(again.Data(), e.Data()) {
-			t.Fatalf("got %v, want %v", again, e)
+		if slug := event.Slug(s); slug == "" || event.Slug(slug) != slug || strings.ContainsAny(slug, ". *>\r\n\t") {
+			t.Errorf("%q as a token is %q", s, slug)
+		}
+	})
+}
+
+// nameOf is what stands between the noun and the id of a subject.
+func nameOf(subject string) string {
+	t := strings.Split(subject, ".")
+	return strings.Join(t[2:len(t)-1], ".")
+}
+
+// matches reports whether a filter of NATS without ">" matches a subject.
+func matches(filter, subject string) bool {
+	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
+	return slices.EqualFunc(f, s, func(f, s string) bool { return f == "*" || f == s })
+}
+
+// FuzzData reads the data of facts of every noun.
+func FuzzData(f *testing.F) {
+	for _, s := range []string{
+		`{"id":"o-1","fact":"placed","legs":[{"leg":"primary","attempt":{"number":1,"within":"60s"}}]}`,
+		`{"connection":{"id":"c","aSide":{"tag":{"sTag":1,"cTag":2}}},"from":null,"to":{"native":{}},"marks":["first"]}`,
+		`{"id":"h","owners":[{"id":"o","inner":7,"since":"2026-11-22T09:30:00.000000001Z"}]}`,
+		`{"later":{"unknown":[1e999]},"bandwidthMbps":"50"}`, `{"id":"\ud800"}`, `[]`, `null`, `{"id":1}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, m := range []proto.Message{
+			new(patchbayv1.Order), new(patchbayv1.Refusal), new(patchbayv1.Transition), new(patchbayv1.Sighting),
+			new(patchbayv1.Change), new(patchbayv1.Token), new(patchbayv1.Approval), new(patchbayv1.Landing), new(patchbayv1.Hold),
+		} {
+			if err := event.Unmarshal(data, m); err != nil {
+				if !errors.Is(err, event.ErrMalformed) {
+					t.Fatalf("error %v is not ErrMalformed", err)
+				}
+				continue
+			}
+			text, err := event.Marshal(m)
+			if err != nil {
+				t.Fatalf("%T read from %q cannot be written: %v", m, data, err)
+			}
+			again := m.ProtoReflect().New().Interface()
+			if err := event.Unmarshal(text, again); err != nil || !proto.Equal(m, again) {
+				t.Fatalf("%q is read as %v and, written again, as %v, %v", data, m, again, err)
+			}
 		}
 	})
 }
