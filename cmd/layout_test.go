@@ -56,7 +56,7 @@ var mayImport = map[string]string{
 	"pkg/exchange/fabric":       adapters + "pkg/exchange/equinix",
 	"pkg/exchange/packetfabric": adapters,
 	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
-	"pkg/exchange/exchangetest": schema + "pkg/exchange pkg/status",
+	"pkg/exchange/exchangetest": schema + "pkg/event pkg/exchange pkg/status",
 	"pkg/journal":               words + "pkg/telemetry",
 	"pkg/hold":                  schema + "pkg/event pkg/intent pkg/journal",
 	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
@@ -89,7 +89,7 @@ const services = " services/requester services/approver services/provisioner ser
 // testsMayImport lists what tests may import besides what their package may.
 var testsMayImport = map[string]string{
 	"proto":    "proto/patchbay/v1",
-	"pkg":      "pkg/testenv pkg/embedded",
+	"pkg":      "pkg/testenv pkg/embedded pkg/exchange/exchangetest",
 	"services": "pkg/testenv pkg/embedded pkg/exchange/exchangetest pkg/exchange/ecx pkg/service",
 	"cmd":      anything + services + "pkg/testenv pkg/embedded",
 }

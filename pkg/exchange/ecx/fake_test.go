@@ -120,7 +120,7 @@ func answer(status int, body string) http.HandlerFunc {
 }
 
 // file answers with a recorded body.
-func file(t *testing.T, name string) http.HandlerFunc {
+func file(t testing.TB, name string) http.HandlerFunc {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -155,7 +155,7 @@ func client(t *testing.T, base string, change func(*exchange.Config)) *ecx.Clien
 }
 
 // create reads an intent.
-func create(t *testing.T, text string) *patchbayv1.CreateIntent {
+func create(t testing.TB, text string) *patchbayv1.CreateIntent {
 	t.Helper()
 	in := new(patchbayv1.CreateIntent)
 	if err := protojson.Unmarshal([]byte(text), in); err != nil {
@@ -165,14 +165,14 @@ func create(t *testing.T, text string) *patchbayv1.CreateIntent {
 }
 
 // single is an intent for one circuit, with a canary for key.
-func single(t *testing.T) *patchbayv1.CreateIntent {
+func single(t testing.TB) *patchbayv1.CreateIntent {
 	return create(t, `{"name":"one","bandwidthMbps":50,"notifications":[{"emails":["a@example.com"]}],
 		"primary":{"aSide":{"portId":"`+portA+`","tag":{"sTag":771,"cTag":117}},
 		"zSide":{"profileId":"`+profileA+`","metro":"SV","authorizationKey":"`+canary+`"}}}`)
 }
 
 // pair is the same with a secondary leg.
-func pair(t *testing.T) *patchbayv1.CreateIntent {
+func pair(t testing.TB) *patchbayv1.CreateIntent {
 	in := single(t)
 	in.Secondary = create(t, `{"primary":{"name":"two","aSide":{"portId":"`+portB+`","tag":{"sTag":881,"cTag":118}}}}`).Primary
 	return in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/ecx"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/status"
 )
 
@@ -241,4 +243,28 @@ func FuzzError(f *testing.F) {
 			t.Errorf("%q is taken for the exchange's own form, codes %q", b, codes)
 		}
 	})
+}
+
+// FuzzClient asks everything of an exchange that answers anything.
+func FuzzClient(f *testing.F) {
+	for _, s := range []string{
+		`{"uuid":"1902767c-2e77-41de-a7cb-bc9db91651a2","status":"PROVISIONED","speed":50,"speedUnit":"MB"}`,
+		`{"isLastPage":true,"totalCount":1,"content":[{"uuid":"a","status":"PROVISIONED","vlanSTag":"7"}]}`,
+		`{"primaryConnectionId":"a","secondaryConnectionId":"b"}`,
+		`{"primaryConnectionId":"a"}`,
+		`400 [{"errorCode":"IC-LAYER2-4091","errorMessage":"` + canary + `","property":"PrimaryVlanSTag"}]`,
+		"429 \n--\n503 <html>\n--\n204 ",
+		`[{"uuid":"p","encapsulation":"Dot1q","metroCode":"SV"}]`,
+	} {
+		f.Add(s)
+	}
+	stranger := exchangetest.Stranger{
+		Login: "/oauth2/v1/token", Granted: `{"access_token":"t","token_timeout":"3600"}`, Intent: pair(f), Secret: canary,
+		Open: func(dial func(context.Context, string, string) (net.Conn, error)) (exchange.Client, error) {
+			cfg := config("http://exchange.test")
+			cfg.Dial = dial
+			return ecx.New(cfg)
+		},
+	}
+	f.Fuzz(stranger.Ask)
 }

@@ -100,7 +100,7 @@ func answer(status int, body string) http.HandlerFunc {
 }
 
 // file is a recorded body.
-func file(t *testing.T, name string) string {
+func file(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -177,7 +177,7 @@ func role(r account.Role) func(*exchange.Config) {
 }
 
 // create reads an intent.
-func create(t *testing.T, text string) *patchbayv1.CreateIntent {
+func create(t testing.TB, text string) *patchbayv1.CreateIntent {
 	t.Helper()
 	in := new(patchbayv1.CreateIntent)
 	if err := protojson.Unmarshal([]byte(text), in); err != nil {
@@ -187,7 +187,7 @@ func create(t *testing.T, text string) *patchbayv1.CreateIntent {
 }
 
 // order is an intent between two ends, and between two more if there are.
-func order(t *testing.T, a, z string, second ...string) *patchbayv1.CreateIntent {
+func order(t testing.TB, a, z string, second ...string) *patchbayv1.CreateIntent {
 	t.Helper()
 	text := `{"name":"one","bandwidthMbps":50,"notifications":["a@example.com"],
 		"primary":{"aSide":` + a + `,"zSide":` + z + `}`
@@ -198,7 +198,7 @@ func order(t *testing.T, a, z string, second ...string) *patchbayv1.CreateIntent
 }
 
 // createShort is create for intents whose notifications are bare addresses.
-func createShort(t *testing.T, text string) *patchbayv1.CreateIntent {
+func createShort(t testing.TB, text string) *patchbayv1.CreateIntent {
 	t.Helper()
 	return create(t, strings.Replace(text, `["a@example.com"]`, `[{"emails":["a@example.com"]}]`, 1))
 }

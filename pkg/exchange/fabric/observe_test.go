@@ -3,9 +3,11 @@ package fabric_test
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/exchange/fabric"
 )
 
@@ -515,4 +518,28 @@ func FuzzRead(f *testing.F) {
 		}
 		fabric.ReadAll(b)
 	})
+}
+
+// FuzzClient asks everything of an exchange that answers anything.
+func FuzzClient(f *testing.F) {
+	for _, s := range []string{
+		file(f, "approved.json"),
+		`{"uuid":"3a58dd05-f46d-4b1d-a154-2e85c396ea62","redundancy":{"group":"g"},"operation":{"equinixStatus":"PROVISIONING"}}`,
+		listOf(port(portDot, "SV", "DOT1Q"), `{"uuid":"a","operation":{"equinixStatus":"X"}}`),
+		"400 " + refusal("EQ-3142501", canary+"-key", "/zSide"),
+		`{"pagination":{"offset":0,"limit":1,"total":2147483647},"data":[{"uuid":"a"}]}`,
+		`{"pagination":{"total":1},"data":[{"uuid":"t","state":"ACTIVE","type":"VC_TOKEN","data":{"a":1},"time":"2026-01-01T00:00:00Z"}]}`,
+		"429 \n--\n503 <html>\n--\n204 ",
+	} {
+		f.Add(s)
+	}
+	stranger := exchangetest.Stranger{
+		Login: "/oauth2/v1/token", Granted: `{"access_token":"t","token_timeout":"3600"}`, Intent: order(f, onDot, toSP), Secret: canary + "-key",
+		Open: func(dial func(context.Context, string, string) (net.Conn, error)) (exchange.Client, error) {
+			cfg := config("http://exchange.test")
+			cfg.Dial = dial
+			return fabric.New(cfg)
+		},
+	}
+	f.Fuzz(stranger.Ask)
 }

@@ -184,7 +184,7 @@ func client(t *testing.T, base string, change ...func(*exchange.Config)) *packet
 }
 
 // create reads an intent.
-func create(t *testing.T, text string) *patchbayv1.CreateIntent {
+func create(t testing.TB, text string) *patchbayv1.CreateIntent {
 	t.Helper()
 	in := new(patchbayv1.CreateIntent)
 	if err := protojson.Unmarshal([]byte(text), in); err != nil {
@@ -194,7 +194,7 @@ func create(t *testing.T, text string) *patchbayv1.CreateIntent {
 }
 
 // single is an intent for one circuit to another customer.
-func single(t *testing.T) *patchbayv1.CreateIntent {
+func single(t testing.TB) *patchbayv1.CreateIntent {
 	t.Helper()
 	return create(t, `{"name":"one","bandwidthMbps":50,"notifications":[{"emails":["a@example.com"]}],
 		"billing":{"accountId":"b2af000f-d15f-4413-9645-6f566e641c29","longhaul":"dedicated","termMonths":1},
@@ -203,7 +203,7 @@ func single(t *testing.T) *patchbayv1.CreateIntent {
 }
 
 // own is an intent for one circuit between two ports of the account.
-func own(t *testing.T) *patchbayv1.CreateIntent {
+func own(t testing.TB) *patchbayv1.CreateIntent {
 	t.Helper()
 	in := single(t)
 	in.Primary.ZSide = create(t, `{"primary":{"zSide":{"portId":"`+portCHI+`","tag":{"vlan":200}}}}`).Primary.ZSide

@@ -1,8 +1,10 @@
 package packetfabric_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/exchange/packetfabric"
 )
 
@@ -411,4 +414,27 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("%q: a workflow failed and is not over", b)
 		}
 	})
+}
+
+// FuzzClient asks everything of an exchange that answers anything.
+func FuzzClient(f *testing.F) {
+	for _, s := range []string{
+		requestText(asked, "pending", ""),
+		"[" + requestText(asked, "provisioned", vc) + "]\n--\n[" + circuitText(vc, "Active") + "]",
+		portsText + "\n--\n" + marketsText + "\n--\n" + offersText,
+		"400 " + `{"message":"InvalidVlanParam: x"}`,
+		`{"status":{"last_workflow":{"progress":{"position":1,"steps":8},"is_final":true,"failures":["x"]}}}`,
+		"429 \n--\n503 <html>\n--\n204 ",
+	} {
+		f.Add(s)
+	}
+	stranger := exchangetest.Stranger{
+		Login: "/v2/auth/login", Granted: `{"token":"t"}`, Intent: single(f),
+		Open: func(dial func(context.Context, string, string) (net.Conn, error)) (exchange.Client, error) {
+			cfg := config("http://exchange.test")
+			cfg.Dial = dial
+			return packetfabric.New(cfg)
+		},
+	}
+	f.Fuzz(stranger.Ask)
 }
