@@ -46,7 +46,7 @@ fuzz:      ## feed random bytes to each reader of foreign bytes, for FOR=3m each
 	targets=$$(go test -list '^Fuzz' $(FUZZED)) || { echo "$$targets"; exit 1; }; \
 	for t in $$(echo "$$targets" | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {while (n) print $$2 ":" t[--n]}'); do \
 		echo "$$t"; result=ok; \
-		go test -run='^$$' -fuzz="^$${t#*:}$$" -fuzztime=$(FOR) "$${t%:*}" >"$$out" 2>&1 || { result=FAILED; failed=1; cat "$$out"; }; \
+		go test -run='^$$' -fuzz="^$${t#*:}$$" -fuzztime=$(FOR) -fuzzminimizetime=50x "$${t%:*}" >"$$out" 2>&1 || { result=FAILED; failed=1; cat "$$out"; }; \
 		execs=$$(sed -n 's/.*execs: \([0-9]*\) .*/\1/p' "$$out" | tail -n 1); \
 		table=$$(printf '%s\n%-6s %10s  %s' "$$table" $$result "$${execs:-0}" "$$t"); \
 	done; echo "$$table"; exit $$failed
