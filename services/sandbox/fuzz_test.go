@@ -167,7 +167,8 @@ func (c *caller) line(l string) {
 // serve lets a fault close the connection, for which the handler panics as net/http wants it.
 func (c *caller) serve(w http.ResponseWriter, r *http.Request) {
 	defer func() {
-		if p := recover(); p != nil && (p != http.ErrAbortHandler || len(c.Faults()) == 0) {
+		p := recover()
+		if err, ok := p.(error); p != nil && (!ok || !errors.Is(err, http.ErrAbortHandler) || len(c.Faults()) == 0) {
 			panic(p)
 		}
 	}()
