@@ -113,7 +113,7 @@ var owner = map[string]string{
 	"github.com/redis/go-redis/":           "pkg/embedded pkg/testenv pkg/view",
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
 	"github.com/spf13/":                    "cmd/client cmd/patchbay",
-	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/wire pkg/journal pkg/service pkg/telemetry pkg/view services/statuswatcher",
+	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/wire pkg/journal pkg/service pkg/telemetry pkg/view services/requester services/statuswatcher",
 	"go.opentelemetry.io/otel/exporters/":  "pkg/telemetry",
 	"go.opentelemetry.io/otel/sdk":         "pkg/telemetry",
 	"go.yaml.in/yaml/":                     "pkg/account services/sandbox",

@@ -67,7 +67,7 @@ func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		intentCommand(), listCommand(), getCommand(), explainCommand(), watchCommand(),
 		approvalsCommand(), approveCommand(), rejectCommand(),
-		deadLettersCommand(), rebuildCommand(), accountsCommand(), healthCommand(),
+		deadLettersCommand(), rebuildCommand(), limitsCommand(), accountsCommand(), healthCommand(),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/testenv"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -625,5 +626,36 @@ func TestAccountsCheck(t *testing.T) {
 	}
 	if out, code := run(t, "", "accounts", "check", bad+".not"); code != exitError {
 		t.Errorf("check of no file = %d %q, want 1", code, out)
+	}
+}
+
+// Whoever hands in what has to wait is told why, and so is who asks for the limits.
+func TestLimits(t *testing.T) {
+	h := newHouse(t)
+	out, code := h.run("", "limits")
+	if code != 0 || !strings.Contains(out, "JOURNAL") || !strings.Contains(out, "256.0 MiB") || !strings.Contains(out, "No requester answers") {
+		t.Errorf("limits without a requester = %d %q, want 0, the streams, and that nobody answers", code, out)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work errgroup.Group
+	work.Go(func() error {
+		return h.j.Serve(ctx, service.VerbIntake, func(context.Context, []byte) ([]byte, error) {
+			return json.Marshal(service.IntakeAnswer{PerMinute: 5, Open: 7, Sources: []service.SourceUse{
+				{Source: "others", Waits: "others are too many"}, {Source: ownSource, LastMinute: 5, Open: 3, Waits: "you are too fast"},
+			}})
+		})
+	})
+	t.Cleanup(func() { cancel(); _ = work.Wait() })
+	for try := 0; strings.Contains(out, "No requester") && try < 100; try++ { // until somebody serves
+		out, code = h.run("", "limits")
+	}
+	for _, want := range []string{ownSource, "5 of 5", "3 of 7", "Intents wait: others are too many", "Intents wait: you are too fast"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("limits = %d %q, want %q in it", code, out, want)
+		}
+	}
+	out, code = h.run("", "intent", "submit", h.file(`{"name":"good"}`))
+	if code != 0 || !strings.Contains(out, "It is kept, and carried out later: you are too fast.") || strings.Contains(out, "others are") {
+		t.Errorf("submit = %d %q, want why this source waits and no other", code, out)
 	}
 }

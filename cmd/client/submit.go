@@ -82,7 +82,11 @@ func (s *submit) run(cmd *cobra.Command, files []string) error {
 		if s.json {
 			err = printJSON(f.out, f.t.report())
 		} else {
-			f.t.print(f.out, s.wait)
+			unanswered := ""
+			if !f.t.all((*tracked).known) {
+				unanswered = whyUnanswered(cmd.Context(), j, f.t.sources())
+			}
+			f.t.print(f.out, s.wait, unanswered)
 		}
 		if err == nil && code != 0 {
 			err = quiet(code)
@@ -148,6 +152,16 @@ func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 		f.print(before)
 	}
 	return nil
+}
+
+// sources are those of the intents that were not answered.
+func (t *tracker) sources() (all []string) {
+	for _, tr := range t.orders {
+		if !tr.known() {
+			all = append(all, tr.event.Source())
+		}
+	}
+	return all
 }
 
 func (t *tracker) all(is func(*tracked) bool) bool {
@@ -218,9 +232,9 @@ func raw(m proto.Message) json.RawMessage {
 	return b
 }
 
-// print says what became of the intents. Where a live display has told that already, only
-// what it had no room for is left.
-func (t *tracker) print(out screen, waited bool) {
+// print says what became of the intents, and why some were not answered if that is so.
+// Where a live display has told the rest already, only what it had no room for is left.
+func (t *tracker) print(out screen, waited bool, unanswered string) {
 	for _, tr := range t.orders {
 		if !waited {
 			again := ""
@@ -232,8 +246,8 @@ func (t *tracker) print(out screen, waited bool) {
 		tr.printWrong(out, waited)
 	}
 	switch {
-	case !t.all((*tracked).known):
-		fmt.Fprintln(out, "Not everything was answered. It is kept; is a requester running?")
+	case unanswered != "":
+		fmt.Fprintln(out, unanswered)
 	case waited:
 		for _, tr := range t.orders {
 			if !tr.settled() {

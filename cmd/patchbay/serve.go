@@ -25,7 +25,9 @@ type aService struct {
 
 func theServices(set *settings) []aService {
 	return []aService{
-		{"requester", "Turn intents into orders, and orders into circuits", running(requester.Run)},
+		{"requester", "Turn intents into orders, and orders into circuits", running(func(ctx context.Context, rt service.Runtime) error {
+			return requester.Run(ctx, rt, requester.Limits{PerMinute: set.perMinute, Open: set.open})
+		})},
 		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run)},
 		{"provisioner", "Land approved requests on ports", running(provisioner.Run)},
 		{"status-watcher", "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {

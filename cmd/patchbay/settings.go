@@ -22,6 +22,8 @@ type settings struct {
 	httpAddr  string
 	replicas  int
 	maxBytes  int64
+	perMinute int
+	open      int
 	gone      []string
 	logLevel  string
 	logFormat string
@@ -34,7 +36,9 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised")
 	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
 	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; 0 means 3 where NATS is a cluster of three or more, else 1")
-	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; intake stops at 90 %")
+	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; creates and changes wait from 90 % on, deletes from 95 %")
+	f.IntVar(&s.perMinute, "source-per-minute", 10_000, "creates and changes, and as many deletes, that one source gets taken in a minute; 0 is no limit")
+	f.IntVar(&s.open, "source-open", 50_000, "creates and changes of one source that may be under way at one time; 0 is no limit")
 	f.StringSliceVar(&s.gone, "gone", nil, "accounts whose circuits are really gone, though the exchange suddenly shows almost none")
 	s.registerLog(f)
 }

@@ -231,7 +231,9 @@ type process struct {
 // theServices are the parts of the system, by name.
 func theServices() map[string]func(context.Context, service.Runtime) error {
 	return map[string]func(context.Context, service.Runtime) error{
-		"requester":   requester.Run,
+		"requester": func(ctx context.Context, rt service.Runtime) error {
+			return requester.Run(ctx, rt, requester.Limits{})
+		},
 		"approver":    approver.Run,
 		"provisioner": provisioner.Run,
 		"status-watcher": func(ctx context.Context, rt service.Runtime) error {

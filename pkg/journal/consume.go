@@ -101,7 +101,7 @@ func (j *Journal) consume(ctx context.Context, c Consumer, h Handler) error {
 	defer cancel()
 	cons, err := j.streams[c.Stream].CreateOrUpdateConsumer(create, jetstream.ConsumerConfig{
 		Durable: c.Durable, FilterSubjects: c.Filters, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: lease, MaxDeliver: -1, MaxAckPending: 10_000,
+		AckWait: lease, MaxDeliver: -1, MaxAckPending: c.maxPending(),
 	})
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", c.Durable, err)
@@ -195,6 +195,16 @@ func (j *Journal) whileAsked(ctx context.Context) (context.Context, context.Canc
 		}
 	}()
 	return asking, cancel
+}
+
+// maxPending is how many messages may be on their way to handlers or wait to come again.
+// Intents that wait for room or for their source's budget must not keep others from being
+// seen; how many there are their stream bounds.
+func (c Consumer) maxPending() int {
+	if c.Stream == Intents {
+		return -1
+	}
+	return 10_000
 }
 
 // handlerContext outlives ctx by the grace, and ends at once with the connection.

@@ -97,7 +97,7 @@ type Journal struct {
 	streams map[string]jetstream.Stream
 	meters  meters
 	ahead   atomic.Int64 // server clock minus ours, in nanoseconds
-	fill    atomic.Int64 // per mille of the journal that is full
+	room    room
 	ctx     context.Context
 	kill    context.CancelFunc
 	stopped chan struct{} // the clock goroutine has ended
@@ -256,10 +256,7 @@ func (j *Journal) Now() time.Time { return time.Now().Add(j.Ahead()) }
 // Ahead is how far the NATS server's clock is ahead of ours.
 func (j *Journal) Ahead() time.Duration { return time.Duration(j.ahead.Load()) }
 
-// Fill is the part of the journal's MaxBytes that is used, from 0 to 1.
-func (j *Journal) Fill() float64 { return float64(j.fill.Load()) / 1000 }
-
-// keepTime learns the server's clock, and how full the journal is, once a minute.
+// keepTime learns the server's clock, and how full the streams are, once a minute.
 func (j *Journal) keepTime() {
 	defer close(j.stopped)
 	tick := time.NewTicker(time.Minute)
@@ -271,6 +268,9 @@ func (j *Journal) keepTime() {
 		case <-tick.C:
 			if err := j.readClock(j.ctx); err != nil && j.ctx.Err() == nil {
 				j.cfg.Log.Debug().Err(err).Msg("read the server's clock")
+			}
+			if _, err := j.Uses(j.ctx); err != nil && j.ctx.Err() == nil {
+				j.cfg.Log.Debug().Err(err).Msg("measure the streams")
 			}
 		}
 	}
@@ -286,7 +286,7 @@ func (j *Journal) readClock(ctx context.Context) error {
 	}
 	middle := asked.Add(time.Since(asked) / 2)
 	j.ahead.Store(int64(info.TimeStamp.Sub(middle)))
-	j.fill.Store(int64(info.State.Bytes) * 1000 / j.cfg.MaxBytes)
+	j.room.note(useOf(info))
 	return nil
 }
 

@@ -152,18 +152,29 @@ type meters struct {
 	sentMessages metric.Int64Counter
 	consumed     metric.Int64Counter
 	duration     metric.Float64Histogram
+	bytes, limit metric.Int64Gauge
 }
 
 func newMeters() (m meters, err error) {
 	meter := otel.Meter(scope)
-	var errs [3]error
+	var errs [5]error
 	m.sentMessages, errs[0] = meter.Int64Counter("messaging.client.sent.messages",
 		metric.WithDescription("Facts written to the journal."), metric.WithUnit("{message}"))
 	m.consumed, errs[1] = meter.Int64Counter("messaging.client.consumed.messages",
 		metric.WithDescription("Messages handled, by what became of them."), metric.WithUnit("{message}"))
 	m.duration, errs[2] = meter.Float64Histogram("messaging.process.duration",
 		metric.WithDescription("Time to handle a message."), metric.WithUnit("s"))
+	m.bytes, errs[3] = meter.Int64Gauge("patchbay.stream.bytes",
+		metric.WithDescription("What a stream holds."), metric.WithUnit("By"))
+	m.limit, errs[4] = meter.Int64Gauge("patchbay.stream.limit",
+		metric.WithDescription("What a stream may hold; -1 for no limit."), metric.WithUnit("By"))
 	return m, errors.Join(errs[:]...)
+}
+
+func (m meters) used(ctx context.Context, u Use) {
+	of := metric.WithAttributes(attribute.String("stream", u.Stream))
+	m.bytes.Record(ctx, u.Bytes, of)
+	m.limit.Record(ctx, u.MaxBytes, of)
 }
 
 func (m meters) sent(ctx context.Context, f event.Fact) {

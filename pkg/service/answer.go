@@ -18,6 +18,32 @@ const (
 	VerbRebuild = "rebuild"
 )
 
+// VerbIntake asks a requester for its [IntakeAnswer].
+const VerbIntake = "intake"
+
+// IntakeAnswer says how much intake takes, and of whom it has taken what.
+type IntakeAnswer struct {
+	// PerMinute and Open are the limits of one source; 0 is none.
+	PerMinute int `json:"perMinute"`
+	Open      int `json:"open"`
+	// Stopped is why intents of all sources wait; empty if they do not.
+	Stopped string `json:"stopped,omitempty"`
+	// Sources that have orders under way or have handed in lately, the busiest first.
+	Sources []SourceUse `json:"sources,omitempty"`
+}
+
+// SourceUse is what one source has used of its budget.
+type SourceUse struct {
+	Source string `json:"source"`
+	// LastMinute counts its creates and changes of the last minute, Deletes its deletes.
+	LastMinute int `json:"lastMinute"`
+	Deletes    int `json:"deletes"`
+	// Open is how many of its creates and changes are under way.
+	Open int `json:"open"`
+	// Waits is why its further intents wait; empty if they do not.
+	Waits string `json:"waits,omitempty"`
+}
+
 // answerBytes bounds the snapshots of one answer; NATS takes messages up to 1 MiB.
 const answerBytes = 512 << 10
 

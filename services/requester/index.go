@@ -21,6 +21,7 @@ import (
 type index struct {
 	mu      sync.Mutex
 	reached uint64
+	whole   bool          // it knows the orders that there were at the start
 	moved   chan struct{} // closed and replaced when reached rises
 	keys    map[string][]string
 	orders  map[string]map[string]bool
@@ -34,13 +35,14 @@ func newIndex() *index {
 		owners: map[string]string{}}
 }
 
-// follow keeps the index until ctx ends. It reads transitions too, only to know how far
-// it has come.
-func (x *index) follow(ctx context.Context, j *journal.Journal) error {
+// follow keeps the index until ctx ends, and hands on each order that it reads. It reads
+// transitions too, only to know how far it has come.
+func (x *index) follow(ctx context.Context, j *journal.Journal, yield func(*patchbayv1.Order)) error {
 	return j.Follow(ctx, journal.From{LastPerSubject: true}, factFilters(), func(rec journal.Record) error {
 		o := new(patchbayv1.Order)
 		if rec.Entity().Noun == event.Order && rec.Into(o) == nil {
 			x.note(o)
+			yield(o)
 		}
 		x.mu.Lock()
 		defer x.mu.Unlock()

@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// full is the part of the journal that intake may fill; the rest is for outcomes.
-	full = 0.9
 	// checkTime is how long intake waits for the exchange; after that the driver asks.
 	checkTime = 2 * time.Second
 	// tries is how often a change or delete is read before its target counts as unknown: a
@@ -35,8 +33,6 @@ const (
 )
 
 var errNotYet = errors.New("the target is not known yet")
-
-var errFull = errors.New("the journal is nearly full; intake has stopped")
 
 // asked is an intent as it came, before it is an order.
 type asked struct {
@@ -57,27 +53,37 @@ func (r *Requester) Intent(ctx context.Context, rec journal.Record) error {
 	if err != nil {
 		return journal.Permanent(err)
 	}
-	if a.kind == exchange.Create && r.rt.Journal.Fill() >= full {
-		r.rt.Log.Warn().Float64("fill", r.rt.Journal.Fill()).Msg("intake has stopped")
-		return journal.Later(30*time.Second, errFull)
-	}
 	if r.recall(ctx, a.orderID) {
 		if known, err := r.again(ctx, a); known || err != nil {
 			return err
 		}
 	}
+	leave, err := r.admit(ctx, a)
+	if err != nil {
+		if known, again := r.again(ctx, a); known || again != nil {
+			return again
+		}
+		return err
+	}
+	if err = r.promise(ctx, a); err != nil {
+		leave()
+	}
+	if errors.Is(err, journal.ErrLost) {
+		_, err = r.again(ctx, a)
+	}
+	return err
+}
+
+// promise makes an order of an intent. It returns [journal.ErrLost] if there is one already.
+func (r *Requester) promise(ctx context.Context, a *asked) error {
 	o, err := r.draft(ctx, a)
 	if err != nil {
 		return err
 	}
 	_, err = r.rt.Journal.Append(ctx, journal.Record{}, event.Fact{
-		Entity: orderEntity(a.orderID), Name: o.GetFact(), Data: o, By: name, Cause: rec.Event.ID(),
+		Entity: orderEntity(a.orderID), Name: o.GetFact(), Data: o, By: name, Cause: a.rec.Event.ID(),
 		Order: a.orderID, Exchange: o.GetExchange(), Origin: a.origin,
 	})
-	if errors.Is(err, journal.ErrLost) {
-		_, err = r.again(ctx, a)
-		return err
-	}
 	if err == nil {
 		r.remember(ctx, a)
 	}

@@ -58,26 +58,45 @@ type Requester struct {
 	ports ports
 	index *index
 	slots *slots
+	gate  *gate
+
+	meters meters
 }
 
-// New returns a requester that stands on rt.
-func New(rt service.Runtime) *Requester {
+// New returns a requester that stands on rt and takes in what limits allow.
+func New(rt service.Runtime, limits Limits) (*Requester, error) {
+	m, err := newMeters()
+	if err != nil {
+		return nil, err
+	}
 	return &Requester{
 		rt:    rt,
 		holds: hold.Ledger{Journal: rt.Journal, By: name},
 		ports: ports{all: map[string]knownPorts{}},
 		index: newIndex(),
 		slots: newSlots(),
-	}
+		gate:  newGate(limits),
+
+		meters: m,
+	}, nil
 }
 
 // Run carries out intents until ctx ends.
-func Run(ctx context.Context, rt service.Runtime) error {
-	r := New(rt)
+func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
+	r, err := New(rt, limits)
+	if err != nil {
+		return err
+	}
+	if rt.Check != nil {
+		rt.Check(name+" intake", r.gate.check)
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	j := rt.Journal
-	work.Go(func() error { return r.index.follow(ctx, j) })
+	work.Go(func() error {
+		return r.index.follow(ctx, j, func(o *patchbayv1.Order) { r.gate.note(o, j.Now()) })
+	})
 	work.Go(func() error { return j.Serve(ctx, "check", r.Check) })
+	work.Go(func() error { return j.Serve(ctx, service.VerbIntake, r.Intake) })
 	work.Go(func() error { return r.rearm(ctx) })
 	for _, c := range []struct {
 		journal.Consumer

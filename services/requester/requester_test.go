@@ -50,8 +50,23 @@ type world struct {
 	others map[string]*exchangetest.Fake
 	stop   func()
 	keys   memory
+	limits requester.Limits
+	checks sync.Map // what is on the health page, by name
 	// restarted: the requester crashed, and another runs.
 	restarted bool
+}
+
+// onHealthPage puts a check on the health page.
+func (w *world) onHealthPage(name string, check func() error) { w.checks.Store(name, check) }
+
+// intake is what the health page says of it.
+func (w *world) intake() error {
+	w.t.Helper()
+	check, ok := w.checks.Load("requester intake")
+	if !ok {
+		w.t.Fatal("intake is not on the health page")
+	}
+	return check.(func() error)()
 }
 
 // memory remembers orders, as Redis does.
@@ -118,8 +133,8 @@ func (w *world) run(probe func(j *journal.Journal, point string)) {
 	go func() {
 		done <- requester.Run(ctx, service.Runtime{
 			Journal: j, Key: secret.NewKey([32]byte{1}), Log: zerolog.Nop(),
-			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: clients,
-		})
+			Keys: &w.keys, Accounts: account.File{Accounts: w.acc}, Clients: clients, Check: w.onHealthPage,
+		}, w.limits)
 	}()
 	w.stop = func() {
 		cancel()

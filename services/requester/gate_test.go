@@ -1,0 +1,190 @@
+package requester_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/exchange/exchangetest"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+	"patchbay.io/services/requester"
+)
+
+// limited runs test against a requester with limits.
+func limited(t *testing.T, limits requester.Limits, test func(w *world)) {
+	t.Helper()
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		w.stop()
+		w.limits = limits
+		w.run(nil)
+		test(w)
+	})
+}
+
+// orders counts the orders there are, by the source of their intents.
+func (w *world) orders(source string) (n int) {
+	w.t.Helper()
+	err := w.j.Each(w.t.Context(), []string{event.Order.Filter("*", "*")}, func(r journal.Record) error {
+		o := new(patchbayv1.Order)
+		if err := r.Into(o); err != nil {
+			return err
+		}
+		if o.GetSource() == source {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// submitFrom publishes an intent of a source.
+func (w *world) submitFrom(source, kind, id, data string) string {
+	w.t.Helper()
+	e, err := event.NewIntent(event.IntentType(event.Intent, kind), source, id, []byte(data))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.j.Submit(w.t.Context(), event.IntentSubject(event.Intent, kind), e); err != nil {
+		w.t.Fatal(err)
+	}
+	return event.OrderID(source, id)
+}
+
+// A source that floods gets its budget a minute and no more; another source, deletes, and
+// repeats of what was taken do not wait behind it; and in the end nothing is lost.
+func TestBudgetOfASource(t *testing.T) {
+	limited(t, requester.Limits{PerMinute: 4}, func(w *world) {
+		for i := range 10 {
+			w.submitFrom("flood", "create", fmt.Sprint(i), single("f", 100+i))
+		}
+		time.Sleep(20 * time.Second)
+		if n := w.orders("flood"); n != 4 {
+			t.Fatalf("%d orders of 10 intents in the first minute, want 4", n)
+		}
+		why := w.intake()
+		if why == nil || !strings.Contains(why.Error(), `source "flood" has handed in 4 creates and changes within a minute, and --source-per-minute is 4`) {
+			t.Errorf("the health page says %v, want the source, its use and its limit", why)
+		}
+		calm := w.submitFrom("calm", "create", "1", single("calm", 300))
+		w.fact(calm, order.Placed)
+		w.submitFrom("flood", "delete", "d", `{"target":{"orderId":"`+calm+`"}}`)
+		w.fact(event.OrderID("flood", "d"), order.Placed)
+		for i := range 10 { // one of the four says the same again, six wait twice
+			w.submitFrom("flood", "create", fmt.Sprint(i), single("f", 100+i)+" ")
+		}
+		time.Sleep(20 * time.Second)
+		if n := w.orders("flood"); n != 5 {
+			t.Errorf("%d orders after repeats, want the 4 and a delete", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := w.orders("flood"); n != 11 {
+			t.Errorf("%d orders three minutes later, want all 10 and the delete", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if why := w.intake(); why != nil {
+			t.Errorf("when nothing waits the health page says %v, want nothing", why)
+		}
+	})
+}
+
+// A source may have so many orders under way; the others wait until some have ended. A
+// requester that starts counts what is there before it takes anything.
+func TestOpenOrdersOfASource(t *testing.T) {
+	limited(t, requester.Limits{Open: 2}, func(w *world) {
+		var ids []string
+		for i := range 3 {
+			ids = append(ids, w.submit("create", fmt.Sprint(i), single("o", 100+i)))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		if n := w.orders("test"); n != 2 {
+			t.Fatalf("%d orders, want 2", n)
+		}
+		if why := w.intake(); why == nil || !strings.Contains(why.Error(), `source "test" has 2 orders under way, and --source-open is 2`) {
+			t.Errorf("the health page says %v, want the source, its use and its limit", why)
+		}
+		w.stop()
+		w.run(nil)
+		time.Sleep(time.Minute)
+		if n := w.orders("test"); n != 2 {
+			t.Errorf("%d orders after a restart, want 2", n)
+		}
+		del := w.submit("delete", "d", `{"target":{"orderId":"`+ids[0]+`"}}`)
+		placed := w.fact(del, order.Placed)
+		for _, l := range placed.GetLegs() {
+			w.observe(l.GetExchangeId(), "DEPROVISIONED", "NOT_AVAILABLE")
+		}
+		w.ended(ids[0])
+		w.fact(ids[2], order.Placed)
+	})
+}
+
+// fill appends facts that mean nothing until the journal is as full as asked for, and
+// returns their entities.
+func (w *world) fill(part float64) {
+	w.t.Helper()
+	text := strings.Repeat("x", 256<<10)
+	for i := 0; ; i++ {
+		time.Sleep(2 * time.Second) // a reading is good for one
+		if w.j.Use(w.t.Context()).Fill() >= part {
+			return
+		}
+		_, err := w.j.Append(w.t.Context(), noRecord, event.Fact{
+			Entity: event.Entity{Noun: event.Refusal, ID: fmt.Sprintf("ballast-%d-%.0f", i, 100*part)}, Name: "conflicting", By: "test",
+			Data: &patchbayv1.Refusal{Message: text},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// From 90 % on creates and changes wait, from 95 % on deletes; what is under way goes on,
+// and what waits is taken when there is room.
+func TestFullJournal(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		first := w.submit("create", "1", single("one", 100))
+		placed := w.fact(first, order.Placed)
+		w.fill(0.90)
+		waits := w.submit("create", "2", single("two", 200))
+		time.Sleep(2 * time.Minute)
+		if n := w.orders("test"); n != 1 {
+			t.Fatalf("%d orders when the journal is full, want 1", n)
+		}
+		why := w.intake()
+		if why == nil || !strings.Contains(why.Error(), "the journal is 90 % full") || !strings.Contains(why.Error(), "of 64.0 MiB") ||
+			!strings.Contains(why.Error(), "creates and changes wait, deletes are taken") || !strings.Contains(why.Error(), "patchbay archive") {
+			t.Errorf("the health page says %v, want how full of what, what waits and what to do", why)
+		}
+		w.ready(placed)
+		w.ended(first)
+		del := w.submit("delete", "3", `{"target":{"orderId":"`+first+`"}}`)
+		w.fact(del, order.Placed)
+
+		w.fill(0.95)
+		late := w.submit("delete", "4", `{"target":{"source":"test","id":"2"}}`)
+		time.Sleep(2 * time.Minute)
+		if n := w.orders("test"); n != 2 {
+			t.Errorf("%d orders at 95 %%, want the create and the first delete", n)
+		}
+		if why := w.intake(); why == nil || !strings.Contains(why.Error(), "all intents wait") {
+			t.Errorf("the health page says %v, want that all wait", why)
+		}
+		if err := w.j.Purge(w.t.Context(), event.Entity{Noun: event.Refusal, ID: "*"}, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.fact(waits, order.Placed)
+		w.fact(late, order.Accepted)
+		time.Sleep(time.Minute)
+		if why := w.intake(); why != nil {
+			t.Errorf("when there is room again the health page says %v", why)
+		}
+	})
+}
