@@ -1,6 +1,7 @@
 package requester
 
 import (
+	"cmp"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -25,9 +26,10 @@ func cancels(o, target *patchbayv1.Order) bool {
 		(aimOf(o).GetConnectionId() == "" || len(target.GetLegs()) == 1)
 }
 
-// adoptLegs gives a change or delete the legs of its target, and their circuits as they
-// become known. The first fact that follows writes them down.
+// adoptLegs gives a change or delete the flow and the legs of its target, and their circuits
+// as they become known. The first fact that follows writes them down.
 func adoptLegs(o, target *patchbayv1.Order) {
+	o.Flow = cmp.Or(o.GetFlow(), target.GetFlow())
 	if aimOf(o).GetConnectionId() != "" {
 		return // it names its only circuit
 	}

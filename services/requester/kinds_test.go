@@ -270,17 +270,45 @@ func TestTokenForgotten(t *testing.T) {
 	})
 }
 
-// What nobody else has to agree to waits on the exchange alone.
+// What nobody else has to agree to waits on the exchange alone: to a circuit of such a flow, or
+// to a change or a deletion where the exchange asks nobody about it.
 func TestWaitsOn(t *testing.T) {
-	for flow, want := range map[string]string{
-		"own": "exchange acme", "token": "exchange acme", "approval": "the other company, then exchange acme",
+	const alone, both = "exchange acme", "the other company, then exchange acme"
+	for _, tt := range []struct{ api, flow, create, later string }{
+		{"fabric", "own", alone, alone},
+		{"fabric", "token", alone, alone},
+		{"fabric", "approval", both, both},
+		{"packetfabric", "own", alone, alone},
+		{"packetfabric", "approval", both, alone},
 	} {
-		t.Run(flow, func(t *testing.T) {
-			bubble(t, &exchangetest.Fake{API: "fabric", Checked: exchange.Checked{Flow: flow}}, func(w *world) {
-				o := w.fact(w.submit("create", "1", single("one", 100)), order.Placed)
-				if got := o.GetWait().GetOn(); got != want {
-					t.Errorf("a circuit of flow %s waits on %q, want %q", flow, got, want)
+		t.Run(tt.api+" "+tt.flow, func(t *testing.T) {
+			fake := &exchangetest.Fake{API: tt.api, Checked: exchange.Checked{Flow: tt.flow},
+				Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Done}))}
+			bubble(t, fake, func(w *world) {
+				waits := func(o *patchbayv1.Order, want string) {
+					t.Helper()
+					if got := o.GetWait().GetOn(); got != want {
+						t.Errorf("a %s waits on %q, want %q", o.GetKind(), got, want)
+					}
+					if consent := strings.Contains(o.GetWait().GetAdvice(), "agree"); consent && want == alone {
+						t.Errorf("a %s that waits on the exchange alone says %q", o.GetKind(), o.GetWait().GetAdvice())
+					}
 				}
+				intent := single("one", 100)
+				if tt.api == "packetfabric" {
+					intent = requests("one", 100, false)
+				}
+				o := w.fact(w.submit("create", "1", intent), order.Placed)
+				waits(o, tt.create)
+				w.announce(o.GetLegs()[0].GetExchangeId(), func(t *patchbayv1.Transition) {
+					t.Connection.Status, t.Connection.ProviderStatus = string(status.Provisioned), string(status.Available)
+					t.Connection.Flow = tt.flow
+				})
+				w.ended(o.GetId())
+				change := w.submit("change", "2", `{"target":{"orderId":"`+o.GetId()+`"},"set":{"bandwidthMbps":100}}`)
+				waits(w.fact(change, order.Placed), tt.later)
+				gone := w.submit("delete", "3", `{"target":{"connectionId":"`+o.GetLegs()[0].GetConnectionId()+`"}}`)
+				waits(w.fact(gone, order.Placed), tt.later)
 			})
 		})
 	}

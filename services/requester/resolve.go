@@ -271,7 +271,7 @@ func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id
 	if !ok || !a.Role.Buys() {
 		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit of an account of ours that orders", ""), nil
 	}
-	o.TargetOrderId = c.GetOrderId()
+	o.TargetOrderId, o.Flow = c.GetOrderId(), c.GetFlow()
 	o.Account, o.Exchange, o.Api = a.Name, exchangeOf(a.API), string(a.API)
 	leg := c.GetLeg()
 	if leg != exchange.Secondary {

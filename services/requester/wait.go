@@ -85,8 +85,11 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 		return &patchbayv1.Wait{What: "the end of what was placed", On: "order " + o.GetCancelledBy(),
 			Advice: "that order cancels this one; until a circuit is DEPROVISIONED it bills"}
 	case o.GetKind() == exchange.Delete && has(o, order.Placed):
-		return &patchbayv1.Wait{What: "the end of the circuit", On: both,
-			Advice: "where the seller has to agree, the circuit bills until then"}
+		w := &patchbayv1.Wait{What: "the end of the circuit", On: both}
+		if both != at {
+			w.Advice = "where the seller has to agree, the circuit bills until then"
+		}
+		return w
 	case o.GetKind() == exchange.Change && has(o, order.Placed):
 		return &patchbayv1.Wait{What: "the change", On: both}
 	case has(o, order.Placed):
@@ -98,10 +101,12 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 	}
 }
 
-// nobodyAgrees reports whether o is a create whose flow has no other company to consent:
-// between own ports, or by token.
+// nobodyAgrees reports whether the circuits of o are of a flow that has no other company to
+// consent, between own ports or by token, or of an exchange that asks nobody about what o
+// wants: PacketFabric asks about new circuits only.
 func nobodyAgrees(o *patchbayv1.Order) bool {
-	return o.GetKind() == exchange.Create && slices.Contains([]string{string(status.OwnFlow), "token"}, o.GetFlow())
+	return slices.Contains([]string{string(status.OwnFlow), "token"}, o.GetFlow()) ||
+		o.GetKind() != exchange.Create && o.GetApi() == string(status.PacketFabric)
 }
 
 // whileCancelled adds to w what it is waited for, if the order is cancelled.
