@@ -121,8 +121,7 @@ func seen(o *patchbayv1.Order, l *patchbayv1.OrderLeg, c circuit) (string, *patc
 			return order.Completed, nil
 		}
 	case changeRejected:
-		return order.Failed, &patchbayv1.Failure{Reason: rejected, Message: "the other company rejected the change",
-			ExchangeMessage: c.change.GetConnection().GetRejectComment()}
+		return order.Failed, c.rejected("the other company rejected the change", c.change.GetConnection().GetRejectComment())
 	case changeFailed:
 		return order.Failed, &patchbayv1.Failure{Reason: refused, Message: "the exchange could not carry out the change",
 			Code: c.change.GetNative()}
@@ -137,9 +136,8 @@ func seenOfDelete(l *patchbayv1.OrderLeg, c circuit) (string, *patchbayv1.Failur
 	case l.GetState() == order.Open:
 		return "", nil
 	case c.returned:
-		return order.Failed, &patchbayv1.Failure{Reason: rejected,
-			Message:         "the other company did not agree to the deletion; the circuit still bills",
-			ExchangeMessage: c.conn.GetRejectComment()}
+		return order.Failed, c.rejected("the other company did not agree to the deletion; the circuit still bills",
+			c.conn.GetRejectComment())
 	case l.GetState() == order.Uncertain && (at == status.PendingDelete || at == status.Deprovisioning):
 		return order.Placed, nil
 	}

@@ -123,7 +123,7 @@ func lost(o *patchbayv1.Order, c circuit) *patchbayv1.Failure {
 	case o.GetCancelledBy() != "":
 		f.Reason, f.Message = cancelled, "cancelled by order "+o.GetCancelledBy()
 	case c.state().Status == status.Rejected:
-		f.Reason, f.Message = rejected, "the other company rejected the request"
+		return c.rejected("the other company rejected the request", f.GetExchangeMessage())
 	case c.state().Status == status.Failed:
 		f.Reason, f.Message = refused, "the exchange could not build the circuit"
 		f.Code = c.conn.GetNative().GetStatus()

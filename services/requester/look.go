@@ -159,8 +159,8 @@ func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 	switch {
 	case l.GetState() == order.Placed:
 		if at == status.Provisioned && !now.Before(s.calm(l)) {
-			fail(l, &patchbayv1.Failure{Reason: rejected, ExchangeMessage: c.GetRejectComment(),
-				Message: "the circuit stands as before; the other company did not agree to the deletion, and it still bills"})
+			fail(l, s.circuits[l.GetLeg()].rejected("the circuit stands as before, and still bills; the other company "+
+				"did not agree to the deletion", c.GetRejectComment()))
 		}
 	case c == nil, at.Ended():
 		l.State = order.Completed
@@ -182,8 +182,8 @@ func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 		l.State = order.Completed
 	case l.GetState() == order.Placed:
 		if ended := !c.GetChangePending() && c.GetPendingBandwidthMbps() == 0; ended && !now.Before(s.calm(l)) {
-			fail(l, &patchbayv1.Failure{Reason: rejected, ExchangeMessage: c.GetRejectComment(),
-				Message: "the circuit stands as before, and no change of it is under way; the other company did not agree"})
+			fail(l, s.circuits[l.GetLeg()].rejected("the circuit stands as before, and no change of it is under way; "+
+				"the other company did not agree", c.GetRejectComment()))
 		}
 	case pending:
 		l.State = order.Placed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/intent"
@@ -84,7 +85,15 @@ func (r *Requester) readCircuit(ctx context.Context, o *patchbayv1.Order, l *pat
 	if t != nil {
 		c.seq, c.conn, c.inferred = seq, t.GetConnection(), t.GetInferred()
 	}
-	if o.GetKind() == exchange.Create || o.GetOutcome() != "" {
+	if o.GetOutcome() != "" {
+		return c, nil
+	}
+	if l.GetState() == order.Placed && (o.GetKind() != exchange.Create || c.state().Status == status.Rejected) {
+		if c.rejection, err = r.rejection(ctx, o, l); err != nil {
+			return c, err
+		}
+	}
+	if o.GetKind() == exchange.Create {
 		return c, nil
 	}
 	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Change, ID: l.GetConnectionId()})
@@ -115,6 +124,23 @@ func (r *Requester) lastTransition(ctx context.Context, connection string) (*pat
 		return nil, 0, journal.Permanent(err)
 	}
 	return t, rec.Seq, nil
+}
+
+// rejection reads the approval by which an account of ours refused what the order asks of a
+// leg's circuit; nil if there is none. It is written before the exchange is told.
+func (r *Requester) rejection(ctx context.Context, o *patchbayv1.Order, l *patchbayv1.OrderLeg) (*patchbayv1.Approval, error) {
+	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Approval, ID: l.GetConnectionId()})
+	if err != nil || rec.None() || rec.Seq <= l.GetConnectionSequence() {
+		return nil, err
+	}
+	a := new(patchbayv1.Approval)
+	if err := rec.Into(a); err != nil {
+		return nil, journal.Permanent(err)
+	}
+	if a.GetFact() != approval.Rejected || a.GetKind() != o.GetKind() {
+		return nil, nil
+	}
+	return a, nil
 }
 
 // returned reports whether a circuit was PENDING_DELETE after its deletion was placed and

@@ -2,6 +2,7 @@ package requester
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -58,6 +59,23 @@ type circuit struct {
 	changeSeq uint64
 	// returned: since the delete was placed it has been PENDING_DELETE and is PROVISIONED.
 	returned bool
+	// rejection is the approval by which an account of ours refused what the order asks for;
+	// nil if none did.
+	rejection *patchbayv1.Approval
+}
+
+// rejected is the failure of what the other company rejected: what is said about it, in the
+// words that the exchange shows, or else, where the other company is ours too, in its own.
+// PacketFabric has no place for them.
+func (c circuit) rejected(what, shown string) *patchbayv1.Failure {
+	f := &patchbayv1.Failure{Reason: rejected, Message: what, ExchangeMessage: shown}
+	if a := c.rejection; a != nil && shown == "" {
+		f.Message += fmt.Sprintf("; account %s rejected it, by %s", a.GetAccount(), a.GetBy())
+		if a.GetReason() != "" {
+			f.Message += ": " + a.GetReason()
+		}
+	}
+	return f
 }
 
 // state is where the circuit was seen to stand; the zero State if nobody saw it.
