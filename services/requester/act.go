@@ -107,7 +107,7 @@ func seen(o *patchbayv1.Order, l *patchbayv1.OrderLeg, c circuit) (string, *patc
 	}
 	switch {
 	case c.ended():
-		return order.Failed, &patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"}
+		return order.Failed, c.unchanged(&patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"})
 	case l.GetState() == order.Placed && !shown(order.SetFor(o, l.GetLeg())):
 		return order.Completed, nil // that it was taken is all that anybody will see
 	case l.GetState() == order.Open, c.change == nil, c.changeSeq <= l.GetConnectionSequence():
@@ -121,10 +121,11 @@ func seen(o *patchbayv1.Order, l *patchbayv1.OrderLeg, c circuit) (string, *patc
 			return order.Completed, nil
 		}
 	case changeRejected:
-		return order.Failed, c.rejected("the other company rejected the change", c.change.GetConnection().GetRejectComment())
+		return order.Failed, c.unchanged(c.rejected("the other company rejected the change",
+			c.change.GetConnection().GetRejectComment()))
 	case changeFailed:
-		return order.Failed, &patchbayv1.Failure{Reason: refused, Message: "the exchange could not carry out the change",
-			Code: c.change.GetNative()}
+		return order.Failed, c.unchanged(&patchbayv1.Failure{Reason: refused,
+			Message: "the exchange could not carry out the change", Code: c.change.GetNative()})
 	}
 	return "", nil
 }

@@ -384,3 +384,70 @@ func TestInferredIsIgnored(t *testing.T) {
 		w.ended(id)
 	})
 }
+
+// A change whose circuit is deleted while it waits ends for that reason, however the exchange
+// takes it back. What the seller says no to all the same was rejected.
+func TestChangeOfDeleted(t *testing.T) {
+	takenBack := func(comment string) func(w *world, circuit string) {
+		return func(w *world, circuit string) {
+			conn := event.ConnectionID("equinix", circuit)
+			_, err := w.j.Append(w.t.Context(), noRecord, event.Fact{
+				Entity: event.Entity{Noun: event.Change, ID: conn}, Name: "rejected", By: "status-watcher",
+				Data: &patchbayv1.Change{ConnectionId: conn, Status: "REJECTED",
+					Connection: &patchbayv1.Connection{Id: conn, RejectComment: comment}},
+			})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name, reason string
+		meanwhile    func(w *world, circuit string)
+		want         string
+	}{
+		{"shown as rejected", "Fabric ends the change request with the circuit", takenBack(""), "cancelled"},
+		{"rejected with a comment", "a seller said so", takenBack("too fast"), "rejected"},
+		{"gone", "nothing else shows", func(w *world, circuit string) {
+			w.turn(circuit, status.Deprovisioning, status.Available)
+			w.turn(circuit, status.Deprovisioned, status.NotAvailable)
+		}, "cancelled"},
+		{"not shown", "found by looking, while the deletion waits", func(*world, string) {}, "cancelled"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake := &exchangetest.Fake{Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Done}))}
+			bubble(t, fake, func(w *world) {
+				circuit := ids(standing(w))[0]
+				target := `{"target":{"connectionId":"` + event.ConnectionID("equinix", circuit) + `"}`
+				change := w.submit("change", "2", target+`,"set":{"bandwidthMbps":100}}`)
+				w.fact(change, order.Placed)
+				end := w.submit("delete", "3", target+`}`)
+				w.fact(end, order.Placed)
+				tt.meanwhile(w, circuit)
+				f := w.ended(change).GetFailure()
+				if f.GetReason() != tt.want || strings.Contains(f.GetMessage(), end) != (tt.want == "cancelled") {
+					t.Errorf("failure %v, want %s, naming order %s if it is for that: %s", f, tt.want, end, tt.reason)
+				}
+			})
+		})
+	}
+}
+
+// A deletion that the seller does not agree to is no reason for what follows.
+func TestChangeAfterDeleteRejected(t *testing.T) {
+	fake := &exchangetest.Fake{Fault: on("Alter", answers(exchange.Outcome{Class: exchange.Done}))}
+	bubble(t, fake, func(w *world) {
+		circuit := ids(standing(w))[0]
+		target := `{"target":{"connectionId":"` + event.ConnectionID("equinix", circuit) + `"}`
+		end := w.submit("delete", "2", target+`}`)
+		w.fact(end, order.Placed)
+		w.show(circuit)
+		w.fake.Reject(t.Context(), circuit, "delete", "pay first")
+		w.show(circuit)
+		w.ended(end)
+		o := w.ended(w.submit("change", "3", target+`,"set":{"bandwidthMbps":100}}`))
+		if o.GetFailure().GetReason() != "rejected" {
+			t.Errorf("failure %v, want rejected", o.GetFailure())
+		}
+	})
+}

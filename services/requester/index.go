@@ -28,11 +28,13 @@ type index struct {
 	// owners has the create order of each circuit that an order has named, for ever: a circuit
 	// of an order that has ended is no other order's either.
 	owners map[string]string
+	// enders has the delete order of each circuit whose end was asked for, for ever too.
+	enders map[string]string
 }
 
 func newIndex() *index {
 	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{},
-		owners: map[string]string{}}
+		owners: map[string]string{}, enders: map[string]string{}}
 }
 
 // follow keeps the index until ctx ends, and hands on each order that it reads. It reads
@@ -67,6 +69,7 @@ func (x *index) note(o *patchbayv1.Order) {
 	for _, id := range circuitsOf(o) {
 		x.owners[id] = o.GetId()
 	}
+	x.noteEnds(o)
 	if o.GetOutcome() != "" {
 		return
 	}
@@ -106,6 +109,34 @@ func (x *index) owner(ctx context.Context, connection string, seq uint64) (strin
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.owners[connection], nil
+}
+
+// noteEnds remembers the circuits whose end a delete order has asked for. One that stands after
+// all has no such order any more.
+func (x *index) noteEnds(o *patchbayv1.Order) {
+	if o.GetKind() != exchange.Delete {
+		return
+	}
+	for _, l := range o.GetLegs() {
+		id := l.GetConnectionId()
+		switch {
+		case l.GetState() == order.Failed && x.enders[id] == o.GetId():
+			delete(x.enders, id)
+		case l.GetAttempt() != nil && l.GetState() != order.Failed:
+			x.enders[id] = o.GetId()
+		}
+	}
+}
+
+// ender returns the delete order that has asked for the end of a circuit, empty if none has, as
+// of the journal sequence seq.
+func (x *index) ender(ctx context.Context, connection string, seq uint64) (string, error) {
+	if _, err := x.of(ctx, connection, seq); err != nil {
+		return "", err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.enders[connection], nil
 }
 
 // concerns are the ids of circuits, orders and holds whose news an order wants.

@@ -173,17 +173,17 @@ func getOfDelete(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now
 }
 
 func getOfChange(s *state, l *patchbayv1.OrderLeg, c *patchbayv1.Connection, now time.Time) {
-	set := order.SetFor(s.order, l.GetLeg())
+	set, known := order.SetFor(s.order, l.GetLeg()), s.circuits[l.GetLeg()]
 	pending := c.GetChangePending() && set.BandwidthMbps != nil && c.GetPendingBandwidthMbps() == set.GetBandwidthMbps()
 	switch {
 	case c == nil, status.Status(c.GetStatus()).Ended():
-		fail(l, &patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"})
+		fail(l, known.unchanged(&patchbayv1.Failure{Reason: gone, Message: "the circuit is no more"}))
 	case shown(set) && shows(c, set):
 		l.State = order.Completed
 	case l.GetState() == order.Placed:
 		if ended := !c.GetChangePending() && c.GetPendingBandwidthMbps() == 0; ended && !now.Before(s.calm(l)) {
-			fail(l, s.circuits[l.GetLeg()].rejected("the circuit stands as before, and no change of it is under way; "+
-				"the other company did not agree", c.GetRejectComment()))
+			fail(l, known.unchanged(known.rejected("the circuit stands as before, and no change of it is under way; "+
+				"the other company did not agree", c.GetRejectComment())))
 		}
 	case pending:
 		l.State = order.Placed

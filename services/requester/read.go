@@ -106,6 +106,11 @@ func (r *Requester) readCircuit(ctx context.Context, o *patchbayv1.Order, l *pat
 			return c, journal.Permanent(err)
 		}
 	}
+	if o.GetKind() == exchange.Change {
+		if c.ender, err = r.index.ender(ctx, l.GetConnectionId(), c.latest()); err != nil {
+			return c, err
+		}
+	}
 	if o.GetKind() == exchange.Delete && l.GetState() == order.Placed && c.state().Status == status.Provisioned &&
 		c.seq > l.GetConnectionSequence() {
 		c.returned, err = r.returned(ctx, l, c.seq)

@@ -62,6 +62,18 @@ type circuit struct {
 	// rejection is the approval by which an account of ours refused what the order asks for;
 	// nil if none did.
 	rejection *patchbayv1.Approval
+	// ender is the delete order that has asked for the end of a circuit that is to be changed.
+	ender string
+}
+
+// unchanged is why a circuit was not changed: as why says, or for its end, if somebody here has
+// asked for that. An exchange takes back what was to change with the circuit, and then shows it as
+// one that the seller did not want; a seller who says why, or is ours, did reject it.
+func (c circuit) unchanged(why *patchbayv1.Failure) *patchbayv1.Failure {
+	if c.ender == "" || why.GetReason() == rejected && (why.GetExchangeMessage() != "" || c.rejection != nil) {
+		return why
+	}
+	return &patchbayv1.Failure{Reason: cancelled, Message: "order " + c.ender + " deletes the circuit"}
 }
 
 // rejected is the failure of what the other company rejected: what is said about it, in the
