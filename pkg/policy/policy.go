@@ -5,6 +5,7 @@
 //	buyer          string  organization of the buyer, as the exchange writes it
 //	name           string  name of the connection
 //	bandwidthMbps  int     speed; of a change the new one; 0 if the exchange did not say
+//	currentMbps    int     speed that the circuit has; of a create the same as bandwidthMbps
 //	metro          string  where the seller's side is; PacketFabric: the market
 //	region         string  the seller's region; empty if there is none
 //	market         string  PacketFabric: the same as metro; empty elsewhere
@@ -13,7 +14,11 @@
 //	account        string  name of our account in the accounts file
 //	api            string  the account's API: "ecx", "fabric" or "packetfabric"
 //	exchange       string  "equinix" or "packetfabric"
+//	routingId      string  PacketFabric: where the request was sent, if an order of ours sent it
 //	buyerMetro     string  where the buyer's side is; empty if that is not shown
+//	buyerPort      string  the buyer's port; empty if that is not shown
+//	buyerTag       int     outer tag on it; 0 if there is none or it is not shown
+//	buyerAccount   string  the account of ours that is the buyer; empty if none is
 //	peering        string  "PRIVATE", "MICROSOFT", "PUBLIC" or "MANUAL"; empty if none
 //	redundancy     string  "primary" or "secondary"; empty if it stands alone
 //	token          bool    it redeems a service token
@@ -50,6 +55,7 @@ type Request struct {
 	Buyer         string
 	Name          string
 	BandwidthMbps int
+	CurrentMbps   int
 	Metro         string
 	Region        string
 	Profile       string
@@ -57,7 +63,11 @@ type Request struct {
 	Account       string
 	API           string
 	Exchange      string
+	RoutingID     string
 	BuyerMetro    string
+	BuyerPort     string
+	BuyerTag      int
+	BuyerAccount  string
 	Peering       string
 	Redundancy    string
 	Token         bool
@@ -83,6 +93,7 @@ var variables = []struct {
 	{"buyer", cel.StringType, func(r Request) any { return r.Buyer }},
 	{"name", cel.StringType, func(r Request) any { return r.Name }},
 	{"bandwidthMbps", cel.IntType, func(r Request) any { return r.BandwidthMbps }},
+	{"currentMbps", cel.IntType, func(r Request) any { return r.CurrentMbps }},
 	{"metro", cel.StringType, func(r Request) any { return r.Metro }},
 	{"region", cel.StringType, func(r Request) any { return r.Region }},
 	{"profile", cel.StringType, func(r Request) any { return r.Profile }},
@@ -91,7 +102,11 @@ var variables = []struct {
 	{"market", cel.StringType, func(r Request) any { return r.market() }},
 	{"api", cel.StringType, func(r Request) any { return r.API }},
 	{"exchange", cel.StringType, func(r Request) any { return r.Exchange }},
+	{"routingId", cel.StringType, func(r Request) any { return r.RoutingID }},
 	{"buyerMetro", cel.StringType, func(r Request) any { return r.BuyerMetro }},
+	{"buyerPort", cel.StringType, func(r Request) any { return r.BuyerPort }},
+	{"buyerTag", cel.IntType, func(r Request) any { return r.BuyerTag }},
+	{"buyerAccount", cel.StringType, func(r Request) any { return r.BuyerAccount }},
 	{"peering", cel.StringType, func(r Request) any { return r.Peering }},
 	{"redundancy", cel.StringType, func(r Request) any { return r.Redundancy }},
 	{"token", cel.BoolType, func(r Request) any { return r.Token }},

@@ -28,6 +28,8 @@ type state struct {
 	inferred bool
 	// account of ours that sells it, and its API; empty if none does.
 	account, api string
+	// routingID is where an order of ours sent the request; empty if none did, or it has none.
+	routingID string
 	// approval is nil if none was ever asked for.
 	approval *patchbayv1.Approval
 	// renewed: what waits now was asked for after the approval was, so it is another
@@ -292,11 +294,13 @@ func requestOf(s state) policy.Request {
 	if s.sight.Kind == exchange.Change && c.GetPendingBandwidthMbps() > 0 {
 		bandwidth = c.GetPendingBandwidthMbps()
 	}
-	z := c.GetZSide()
+	a, z := c.GetASide(), c.GetZSide()
 	return policy.Request{
 		Kind: s.sight.Kind, Buyer: c.GetBuyerOrganization(), Name: c.GetName(), BandwidthMbps: int(bandwidth),
 		Metro: z.GetMetro(), Region: z.GetRegion(), Profile: z.GetProfileId(), ProfileName: z.GetProfileName(),
-		Account: s.account, API: s.api, Exchange: c.GetExchange(), BuyerMetro: c.GetASide().GetMetro(),
+		CurrentMbps: int(c.GetBandwidthMbps()), RoutingID: s.routingID,
+		Account: s.account, API: s.api, Exchange: c.GetExchange(), BuyerMetro: a.GetMetro(),
+		BuyerPort: a.GetPortId(), BuyerTag: int(exchange.Outer(a.GetTag())), BuyerAccount: c.GetBuyerAccount(),
 		Peering: z.GetPeering(), Redundancy: c.GetRedundancy(), Token: c.GetFlow() == "token",
 		PurchaseOrder: c.GetPurchaseOrder(),
 	}

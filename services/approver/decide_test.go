@@ -264,3 +264,14 @@ func TestWaitNamesTheFirstTime(t *testing.T) {
 		t.Errorf("until %v, want the deadline", got)
 	}
 }
+
+// What a rule sees of a change is both speeds, and whose circuit it is.
+func TestRequestOfChange(t *testing.T) {
+	c := connection("PROVISIONED")
+	c.BandwidthMbps, c.PendingBandwidthMbps, c.BuyerAccount = 200, 500, "acme"
+	c.ASide = &patchbayv1.Side{PortId: "port-1", Tag: &patchbayv1.Tag{STag: proto.Int32(870), CTag: proto.Int32(7)}}
+	r := requestOf(state{sight: approval.Sight{Connection: c, Kind: "change"}, account: "cloud"})
+	if r.CurrentMbps != 200 || r.BandwidthMbps != 500 || r.BuyerAccount != "acme" || r.BuyerPort != "port-1" || r.BuyerTag != 870 {
+		t.Errorf("%+v, want 200 to 500 Mbps on S-tag 870 of port-1 of acme", r)
+	}
+}

@@ -7,7 +7,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/testenv"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -88,6 +90,34 @@ func TestOneApproverForAll(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A rule sees where a request at PacketFabric was sent if it was ordered here, of each leg its own.
+func TestRoutingID(t *testing.T) {
+	to := func(id string) *patchbayv1.Leg {
+		return &patchbayv1.Leg{ZSide: &patchbayv1.Endpoint{RoutingId: id, Market: "ATL"}}
+	}
+	ours := &patchbayv1.Order{Id: "order-1", Fact: "placed", Kind: "create",
+		Create: &patchbayv1.CreateIntent{Primary: to("PD-WUY-9VB0"), Secondary: to("TR-1RI-OQ85")}}
+	for _, tt := range []struct{ name, order, leg, want string }{
+		{"a stranger's", "", "", "requested"},
+		{"the primary", "order-1", "primary", "requested approved"},
+		{"the secondary", "order-1", "secondary", "requested"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rule := account.Rule{Name: "ours", When: `routingId == "PD-WUY-9VB0"`, Then: account.Approve}
+			b := newBench(t, testenv.Journal(t)).at(account.PacketFabric, rule)
+			_, err := b.j.Append(t.Context(), journal.Record{}, event.Fact{
+				Entity: event.Entity{Noun: event.Order, ID: ours.GetId()}, Name: ours.GetFact(), Data: ours, By: "requester"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := request(account.PacketFabric, "PENDING_APPROVAL")
+			c.OrderId, c.Leg = tt.order, tt.leg
+			b.handle(b.announce(c))
+			b.wantFacts(tt.want, "only an order tells the routing id")
+		})
 	}
 }
 

@@ -71,6 +71,9 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 		e.api = string(acc.API)
 		e.final = !approval.Rejectable(status.API(acc.API), e.sight.Kind)
 	}
+	if e.routingID, err = a.routingID(ctx, e.sight); err != nil {
+		return e, err
+	}
 	if e.last = last; last.None() {
 		return e, nil
 	}
@@ -119,6 +122,26 @@ func (a *Approver) seller(ctx context.Context, c *patchbayv1.Connection, nudge j
 		return "", nil
 	}
 	return seller, nil
+}
+
+// routingID reads where a request at PacketFabric was sent, which only its order tells; empty
+// if no order of ours sent it.
+func (a *Approver) routingID(ctx context.Context, s approval.Sight) (string, error) {
+	c := s.Connection
+	if s.Kind == "" || c.GetApi() != string(status.PacketFabric) || c.GetOrderId() == "" {
+		return "", nil
+	}
+	r, err := a.rt.Journal.Last(ctx, event.Entity{Noun: event.Order, ID: c.GetOrderId()})
+	var o patchbayv1.Order
+	if err != nil || r.None() || r.Into(&o) != nil || o.GetCreate() == nil {
+		return "", err // what has no order that can be read has none that tells
+	}
+	for _, l := range exchange.LegsOf(o.GetCreate()) {
+		if l.Which == c.GetLeg() {
+			return l.Z.GetRoutingId(), nil
+		}
+	}
+	return "", nil
 }
 
 // renewed reports whether what the connection waits for now was asked for after w's
