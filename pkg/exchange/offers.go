@@ -19,6 +19,13 @@ type Feed interface {
 	Changed(ctx context.Context, role string, since time.Time, yield func(*patchbayv1.Connection) error) error
 }
 
+// Whole is an exchange that shows everything whatever is asked for: each of its lists is one
+// of all circuits in a role, so what a list does not show is absent.
+type Whole interface {
+	// ListsAll marks an exchange whose List has no other answer.
+	ListsAll()
+}
+
 // Batch is an exchange that shows many circuits in one answer.
 type Batch interface {
 	// GetAll reads circuits by their ids, as many a call as the exchange allows, and hands

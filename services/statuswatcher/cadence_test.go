@@ -1,15 +1,67 @@
 package statuswatcher_test
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"patchbay.io/pkg/embedded"
+	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/status"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/statuswatcher"
 )
+
+// lister is an account's view of a market that has one list, of everything.
+type lister struct{ *client }
+
+func (l lister) ListsAll() {}
+
+func (l lister) List(ctx context.Context, role string, _ bool, yield func(*patchbayv1.Connection) error) error {
+	return l.client.List(ctx, role, false, yield)
+}
+
+// Where each list shows everything, what has vanished is told after the next one, and not only
+// after the next quarter of an hour.
+func TestAbsenceFromWholeLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Stop()
+		j, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 24})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		w := newWorld(t, j)
+		w.rt.Accounts.Accounts = w.rt.Accounts.Accounts[:1]
+		w.rt.Clients = map[string]exchange.Client{"acme": lister{w.m.buyer("port-1")}}
+		for n := range 5 {
+			w.m.put(standing(fmt.Sprintf("x-%d", n)))
+		}
+		stop := w.run(t, statuswatcher.Pace{})
+		defer stop()
+		time.Sleep(20 * time.Minute) // all is quiet: looks are a minute apart
+		w.m.remove("x-1")
+		gone := func(id string) bool {
+			return strings.HasSuffix(steps(w.history(t, connection(id))), "deprovisioned.not_available")
+		}
+		time.Sleep(70 * time.Second)
+		synctest.Wait()
+		if !gone("x-1") || gone("x-2") {
+			t.Errorf("x-1 gone: %v, x-2 gone: %v; want the first alone, a look after it vanished", gone("x-1"), gone("x-2"))
+		}
+		if get := w.m.count("get"); get != 1 {
+			t.Errorf("%d single looks, want 1, which confirms that it is absent", get)
+		}
+	})
+}
 
 // Half a day in virtual time: how often the exchange is asked, and how late things are seen.
 func TestCadence(t *testing.T) {

@@ -14,7 +14,7 @@ type Pace struct {
 	Quiet time.Duration
 	// Full is the time between sweeps over all circuits, which find absences; default
 	// 15m, at most 1h. It is four times as long, at most 1h, where the exchange says what
-	// has changed. Service tokens are listed as often.
+	// has changed; where each list shows everything, each sweep is one. Service tokens are listed as often.
 	Full time.Duration
 	// Settle is how long a look that goes backward waits for the one that confirms it;
 	// default 1s.

@@ -25,7 +25,7 @@ func (a *watch) sweeping(ctx context.Context) {
 		if !time.Now().Before(parties) && a.readParties(ctx) == nil {
 			parties = time.Now().Add(partiesEvery)
 		}
-		all := !time.Now().Before(full) || a.wantsAll() && time.Since(last) >= a.pace.Quiet
+		all := a.whole || !time.Now().Before(full) || a.wantsAll() && time.Since(last) >= a.pace.Quiet
 		moved, err := a.sweep(ctx, all)
 		if err == nil && all {
 			last = time.Now()

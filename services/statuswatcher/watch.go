@@ -36,6 +36,8 @@ type watch struct {
 	client  exchange.Observing
 	feed    exchange.Feed  // nil if the exchange does not say what has changed
 	batch   exchange.Batch // nil if it shows circuits one by one or all
+	// whole says that the exchange shows everything at each sweep.
+	whole bool
 	// confirmed says that the operator knows the account's circuits to be gone.
 	confirmed bool
 
@@ -82,6 +84,7 @@ func newWatch(w *Watcher, a account.Account, c exchange.Observing) *watch {
 	}
 	n.feed, _ = c.(exchange.Feed) // not every exchange has these
 	n.batch, _ = c.(exchange.Batch)
+	_, n.whole = c.(exchange.Whole)
 	return n
 }
 

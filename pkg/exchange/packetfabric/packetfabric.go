@@ -75,6 +75,7 @@ type Client struct {
 var (
 	_ exchange.Client    = (*Client)(nil)
 	_ exchange.TagsInUse = (*Client)(nil)
+	_ exchange.Whole     = (*Client)(nil)
 )
 
 // New returns a client of the account in cfg. It asks nothing of the exchange.
