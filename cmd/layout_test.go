@@ -79,7 +79,8 @@ var mayImport = map[string]string{
 	"cmd/invariants":  anything + "services/sandbox",
 	"cmd/load":        "",
 	"cmd/patchbay":    anything + "pkg/embedded cmd/client" + services,
-	"cmd/mutants":     "",
+	"cmd/mutants":     "cmd/plant",
+	"cmd/plant":       "",
 	"cmd/simulation":  anything + "pkg/embedded cmd/invariants" + services,
 	"cmd/story":       schema + "pkg/event pkg/intent pkg/journal pkg/order pkg/status",
 }

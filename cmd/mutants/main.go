@@ -1,22 +1,22 @@
-// Command mutants checks that the simulation finds bugs: it plants one at a time in a copy
-// of the workspace, runs random worlds there until one fails, and says which seed did. A
+// Command mutants checks that the simulation finds bugs: it plants one at a time while
+// the workspace is built, runs random worlds of it until one fails, and says which seed did. A
 // bug that no world finds in the time given is a fault of the simulation.
 //
 // The bugs are the ways in which such systems really break: see mutations.go.
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
+
+	"patchbay.io/cmd/plant"
 )
 
 func main() {
@@ -61,12 +61,10 @@ func run(ctx context.Context, limit time.Duration, only string) error {
 	return nil
 }
 
-// A mutation is one bug: in a file, a piece of code that stands there exactly once
-// becomes another.
+// A mutation is one bug.
 type mutation struct {
-	name      string
-	file      string
-	old, with string
+	name    string
+	changes []plant.Change
 }
 
 var (
@@ -76,17 +74,19 @@ var (
 
 // try plants the bug and runs worlds. It returns the seed that found it and what it said.
 func (m mutation) try(ctx context.Context, dir string, limit time.Duration) (seed, why string, err error) {
-	if err := copyTree(ctx, dir); err != nil {
+	checkout, err := plant.Checkout(ctx)
+	if err != nil {
 		return "", "", err
 	}
-	if err := m.plant(dir); err != nil {
+	overlay, err := plant.Overlay(checkout, dir, m.changes)
+	if err != nil {
 		return "", "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "./cmd/simulation", "-count=1", "-run", "TestSimulation",
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "./cmd/simulation", "-count=1", "-run", "TestSimulation",
 		"-timeout", "0", "-args", "-sim.for="+limit.String())
-	cmd.Dir = dir
+	cmd.Dir = checkout
 	text, err := cmd.CombinedOutput()
 	if err == nil {
 		return "", "", nil
@@ -99,49 +99,4 @@ func (m mutation) try(ctx context.Context, dir string, limit time.Duration) (see
 		why = string(said[1])
 	}
 	return string(found[1]), why, nil
-}
-
-// plant changes the one place.
-func (m mutation) plant(dir string) error {
-	path := filepath.Join(dir, m.file)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if n := bytes.Count(b, []byte(m.old)); n != 1 {
-		return fmt.Errorf("%s has %d places that read %q, want 1", m.file, n, m.old)
-	}
-	return os.WriteFile(path, bytes.Replace(b, []byte(m.old), []byte(m.with), 1), 0o600)
-}
-
-// copyTree copies the files of the workspace that git knows, as they are now.
-func copyTree(ctx context.Context, dir string) error {
-	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
-	if err != nil {
-		return fmt.Errorf("not in a checkout: %w", err)
-	}
-	top := strings.TrimSpace(string(root))
-	list := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	list.Dir = top
-	files, err := list.Output()
-	if err != nil {
-		return err
-	}
-	for name := range strings.SplitSeq(strings.TrimRight(string(files), "\x00"), "\x00") {
-		b, err := os.ReadFile(filepath.Join(top, name))
-		if os.IsNotExist(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(to, b, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }
