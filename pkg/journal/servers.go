@@ -43,10 +43,11 @@ func (j *Journal) servers(ctx context.Context) int {
 	return len(known)
 }
 
-// findStreams looks the streams up.
+// findStreams looks the streams up. An answer that does not come is asked for again: a
+// cluster that elects somebody answers nothing.
 func (j *Journal) findStreams(ctx context.Context) error {
 	for _, s := range j.streamConfigs() {
-		h, err := j.js.Stream(ctx, s.Name)
+		h, err := j.findStream(ctx, s.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
 			return fmt.Errorf("no journal at %s: %w", j.where(), ErrNoJournal)
 		}
@@ -56,6 +57,12 @@ func (j *Journal) findStreams(ctx context.Context) error {
 		j.streams[s.Name] = h
 	}
 	return nil
+}
+
+func (j *Journal) findStream(ctx context.Context, name string) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	return j.js.Stream(ctx, name)
 }
 
 // where names the servers, without passwords.
