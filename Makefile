@@ -13,7 +13,7 @@ GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES
 FUZZED   = $(shell grep -rl --include='*_test.go' '^func Fuzz' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants fuzz lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants chaos fuzz lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
@@ -41,6 +41,8 @@ crashes:   ## crash each service at every single one of its effects, or at each 
 	go test ./cmd/simulation -run TestCrashPoints -timeout 0 -args -sim.every=$(EVERY)
 mutants:   ## plant the bugs that the simulation must find, one at a time
 	go run ./cmd/mutants
+chaos:     ## run everything as processes, under faults; needs redis-server, ARGS='-seed 5 -intents 2000 -faults 60 -over 5m'
+	go run ./cmd/chaos $(ARGS)
 fuzz:      ## feed random bytes to each reader of foreign bytes, for FOR=3m each
 	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM; failed=0; table=; \
 	targets=$$(go test -list '^Fuzz' $(FUZZED)) || { echo "$$targets"; exit 1; }; \

@@ -74,6 +74,7 @@ var mayImport = map[string]string{
 	// What runs.
 	"cmd":             "",
 	"cmd/acceptance":  "cmd/invariants",
+	"cmd/chaos":       anything + "services/sandbox cmd/invariants cmd/plant",
 	"cmd/client":      anything + "cmd/story",
 	"cmd/conformance": "",
 	"cmd/invariants":  anything + "services/sandbox",
@@ -108,8 +109,8 @@ var owner = map[string]string{
 	"github.com/gofrs/flock":               "cmd/patchbay",
 	"github.com/gowebpki/jcs":              "pkg/event pkg/intent",
 	"github.com/mattn/go-isatty":           "cmd/client",
-	"github.com/nats-io/nats-server/":      "pkg/embedded pkg/testenv",
-	"github.com/nats-io/nats.go":           "pkg/embedded pkg/journal pkg/testenv",
+	"github.com/nats-io/nats-server/":      "pkg/embedded pkg/testenv cmd/chaos",
+	"github.com/nats-io/nats.go":           "pkg/embedded pkg/journal pkg/testenv cmd/chaos",
 	"github.com/prometheus/client_golang/": "pkg/telemetry",
 	"github.com/redis/go-redis/":           "pkg/embedded pkg/testenv pkg/view",
 	"github.com/rs/zerolog":                "pkg/exchange pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
