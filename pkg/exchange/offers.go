@@ -26,6 +26,13 @@ type Whole interface {
 	ListsAll()
 }
 
+// Reminded is an exchange that may stop showing which of its names belong to one circuit.
+type Reminded interface {
+	// Remind tells of a circuit as it was seen before, perhaps by a process that is no more.
+	// It asks the exchange nothing, and what the client knows already stands.
+	Remind(c *patchbayv1.Connection)
+}
+
 // Batch is an exchange that shows many circuits in one answer.
 type Batch interface {
 	// GetAll reads circuits by their ids, as many a call as the exchange allows, and hands

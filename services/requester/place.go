@@ -66,6 +66,7 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 // sender returns the function that makes the call, nil if the intent's secrets are gone.
 func (r *Requester) sender(ctx context.Context, s *state, c exchange.Client, legs []string) (func(context.Context) exchange.Outcome, error) {
 	id := legOf(s.order, legs[0]).GetExchangeId()
+	remind(c, s.circuits[legs[0]])
 	switch s.order.GetKind() {
 	case exchange.Delete:
 		return func(ctx context.Context) exchange.Outcome { return c.Remove(ctx, id) }, nil
@@ -79,6 +80,13 @@ func (r *Requester) sender(ctx context.Context, s *state, c exchange.Client, leg
 	}
 	p := exchange.Placement{Intent: in, Legs: legs, Group: s.group()}
 	return func(ctx context.Context) exchange.Outcome { return c.Place(ctx, p) }, nil
+}
+
+// remind tells the exchange's client what was seen of a circuit, where it has use for that.
+func remind(client exchange.Client, c circuit) {
+	if r, ok := client.(exchange.Reminded); ok && c.conn != nil {
+		r.Remind(c.conn)
+	}
 }
 
 // settle writes down what became of a call. It goes on when the handler is told to stop:
@@ -212,6 +220,7 @@ func (r *Requester) foreign(ctx context.Context, h *handling, leg string, found 
 func (r *Requester) get(ctx context.Context, h *handling, c exchange.Client, legs []string) *patchbayv1.Order {
 	seen := map[string]*patchbayv1.Connection{}
 	for _, leg := range legs {
+		remind(c, h.s.circuits[leg])
 		shown, err := c.Get(ctx, legOf(h.s.order, leg).GetExchangeId())
 		switch {
 		case err == nil:

@@ -95,6 +95,7 @@ func (a *watch) run(ctx context.Context) {
 			return
 		}
 	}
+	a.remind()
 	if !a.getAcquainted(ctx) {
 		return
 	}
@@ -105,6 +106,17 @@ func (a *watch) run(ctx context.Context) {
 		work.Go(func() error { a.listingTokens(ctx, issuer); return nil })
 	}
 	_ = work.Wait() // all return nil
+}
+
+// remind tells the exchange's client what was seen before it began, where it has use for that.
+func (a *watch) remind() {
+	client, ok := a.client.(exchange.Reminded)
+	if !ok {
+		return
+	}
+	for _, k := range a.index.alive() {
+		client.Remind(k.newest())
+	}
 }
 
 // getAcquainted reads the account's parties, as often as it takes, and then waits a while

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -233,5 +234,65 @@ func TestTwoWatchers(t *testing.T) {
 	}
 	if all := w.history(t, event.Sighting.Filter("*", "*")); len(all) != 0 {
 		t.Errorf("sightings %v, want none: both parties were known at once", names(all))
+	}
+}
+
+// forgetful is an account's view of a market that shows a circuit under its first name only to who
+// knows it, and to all others under its alias.
+type forgetful struct {
+	*client
+	mu    sync.Mutex
+	known map[string]bool // first names
+}
+
+func (f *forgetful) Remind(c *patchbayv1.Connection) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[c.GetExchangeId()] = len(c.GetAliases()) > 0
+}
+
+func (f *forgetful) knows(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known[id]
+}
+
+func (f *forgetful) Get(ctx context.Context, id string) (*patchbayv1.Connection, error) {
+	if !f.knows(id) {
+		return nil, exchange.ErrGone
+	}
+	return f.client.Get(ctx, id)
+}
+
+func (f *forgetful) List(ctx context.Context, role string, _ bool, yield func(*patchbayv1.Connection) error) error {
+	return f.client.List(ctx, role, false, func(c *patchbayv1.Connection) error {
+		if !f.knows(c.GetExchangeId()) {
+			c.ExchangeId = c.GetAliases()[0]
+			c.Id, c.Aliases = event.ConnectionID("equinix", c.GetExchangeId()), nil
+		}
+		return yield(c)
+	})
+}
+
+// A circuit keeps its name over a restart, though the exchange has stopped to show it.
+func TestNameSurvivesRestart(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	w.rt.Accounts.Accounts = w.rt.Accounts.Accounts[:1]
+	start := func(known map[string]bool) (stop func()) {
+		w.rt.Clients = map[string]exchange.Client{"acme": &forgetful{client: w.m.buyer("port-1"), known: known}}
+		return w.run(t, fast)
+	}
+	c := standing("x-1")
+	c.Api, c.Aliases = "ecx", []string{"alias-1"}
+	w.m.put(c)
+	stop := start(map[string]bool{"x-1": true})
+	w.facts(t, connection("x-1"), 1)
+	stop()
+
+	start(map[string]bool{})
+	w.m.move("x-1", status.Deprovisioning, status.Available)
+	w.facts(t, connection("x-1"), 2)
+	if other := w.history(t, connection("alias-1")); len(other) > 0 {
+		t.Errorf("%d facts under the circuit's other name, want none: it is one circuit", len(other))
 	}
 }

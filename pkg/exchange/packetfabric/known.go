@@ -1,6 +1,10 @@
 package packetfabric
 
-import "sync"
+import (
+	"sync"
+
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
+)
 
 // knowledge is what answers have told that later ones may not: which circuit a request
 // became, that it was there, and which customer a routing id leads to. It grows with the account's circuits.
@@ -31,6 +35,20 @@ func (k *knowledge) became(request, circuit string) {
 		delete(k.requests, old)
 	}
 	k.circuits[request], k.requests[circuit] = circuit, request
+}
+
+// Remind notes which circuit a request had become when it was seen. Nothing else tells that
+// once the exchange shows the request no more.
+func (c *Client) Remind(conn *patchbayv1.Connection) {
+	uuid := conn.GetExchangeId()
+	if conn.GetExchange() != name || isCircuit(uuid) || len(conn.GetAliases()) == 0 || c.known.circuitOf(uuid) != "" {
+		return
+	}
+	circuit := conn.GetAliases()[0]
+	c.known.became(uuid, circuit)
+	if conn.GetNative().GetState() != "" { // the circuit itself was shown
+		c.known.saw(circuit)
+	}
 }
 
 // circuitOf is the circuit of a request, empty if none is known.

@@ -211,6 +211,46 @@ func TestGoneRequest(t *testing.T) {
 	}
 }
 
+// What became of a request is known to a process that never saw it, once it is told what one
+// before had seen: else a circuit that bills would be taken for gone, and its deletion for done.
+func TestGoneRequestAfterRestart(t *testing.T) {
+	f := newFake(t)
+	f.says("GET "+pathRequest+asked, requestText(asked, "provisioned", vc))
+	f.says("GET "+pathService+vc, circuitText(vc, "Active"))
+	seen, err := client(t, f.URL).Get(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.on("GET "+pathRequest+asked, message(404, "Requested URL not found"))
+	f.says(listVCs, "["+circuitText(vc, "Active")+"]")
+	f.says(listSent, "[]")
+	f.says(deleteVC, `{"message":"ok"}`)
+
+	c := client(t, f.URL)
+	c.Remind(seen)
+	conn, err := c.Get(t.Context(), asked)
+	if err != nil || conn.GetExchangeId() != asked || conn.GetStatus() != "PROVISIONED" {
+		t.Errorf("%v, %v; want the circuit under the request's name", conn, err)
+	}
+	if got := list(t, c, exchange.Buyer, false); !slices.Equal(got, []string{asked + " PROVISIONED"}) {
+		t.Errorf("listed %q, want the circuit under the request's name", got)
+	}
+	if out := c.Remove(t.Context(), asked); out.Class != exchange.Done {
+		t.Errorf("%+v, want the circuit's end", out)
+	}
+	// What the exchange has said since is newer.
+	f.says("GET "+pathRequest+asked, requestText(asked, "provisioned", vc2))
+	f.says("GET "+pathService+vc2, circuitText(vc2, "Active"))
+	if _, err := c.Get(t.Context(), asked); err != nil {
+		t.Fatal(err)
+	}
+	c.Remind(seen)
+	f.on("GET "+pathRequest+asked, message(404, "Requested URL not found"))
+	if conn, err := c.Get(t.Context(), asked); err != nil || !slices.Equal(conn.GetAliases(), []string{vc2}) {
+		t.Errorf("%v, %v; want %s, which was shown later", conn, err, vc2)
+	}
+}
+
 // list reads a list as "id STATUS".
 func list(t *testing.T, c *packetfabric.Client, role string, moving bool) []string {
 	t.Helper()

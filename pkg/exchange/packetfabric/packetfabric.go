@@ -9,7 +9,8 @@
 // virtual circuit besides. It is named by the request's uuid for ever; the circuit id is
 // an alias. A circuit between ports of one's own has a circuit id only, and that names it.
 // Whose request a circuit came from is read from the requests; what was once seen is kept
-// in memory, since nobody says how long the exchange shows a request that is settled.
+// in memory, since nobody says how long the exchange shows a request that is settled, and
+// what a process before saw is told by [Client.Remind].
 //
 // Promises:
 //   - A call that may create or decide something is one request. Reads may come before it,
@@ -76,6 +77,7 @@ var (
 	_ exchange.Client    = (*Client)(nil)
 	_ exchange.TagsInUse = (*Client)(nil)
 	_ exchange.Whole     = (*Client)(nil)
+	_ exchange.Reminded  = (*Client)(nil)
 )
 
 // New returns a client of the account in cfg. It asks nothing of the exchange.
