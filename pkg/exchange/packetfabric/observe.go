@@ -401,8 +401,11 @@ func readWorkflow(body []byte) workflow {
 	w := workflow{over: complete || bool(last.Final) || bool(s.Status.Object.Deleted) ||
 		// The position has been seen beyond the steps.
 		last.Progress.Steps > 0 && last.Progress.Position >= last.Progress.Steps}
+	// The object is called active while it is being created, too, so that word counts only where
+	// no workflow is shown.
 	object := status.Normalise(status.PacketFabric, status.Native{State: string(s.Status.Object.State)})
-	if object.Status == status.Provisioned || object.Status == status.Deprovisioned {
+	silent := word == "" && s.Status.Current.State == "" && last.Progress.Steps == 0
+	if object.Status == status.Deprovisioned || object.Status == status.Provisioned && silent {
 		w.over = true
 	}
 	if bool(last.Final) && len(last.Failures) > 0 && !finished(word) {

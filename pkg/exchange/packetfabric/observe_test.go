@@ -176,6 +176,27 @@ func TestWorkflowIsOver(t *testing.T) {
 	}
 }
 
+// While a workflow is at work the circuit is read once a look, though the object is called active.
+func TestWorkflowIsAtWork(t *testing.T) {
+	for _, text := range []string{
+		`{"status":{"object":{"state":"Active"},"current":{"state":"CREATE_INTERFACES"}}}`,
+		`{"status":{"object":{"state":"Active"},"last_workflow":{"current_state":"CREATE_INTERFACES"}}}`,
+		`{"status":{"object":{"state":"Active"},"last_workflow":{"progress":{"position":3,"steps":8}}}}`,
+		`{"status":{"object":{"state":"deleting"},"last_workflow":{"name":"vc/workflow/delete/master"}}}`,
+	} {
+		f := newFake(t)
+		f.says("GET "+pathService+vc, ownText(vc, "Pending"))
+		f.says(pathStatus(vc), text)
+		conn, err := client(t, f.URL).Get(t.Context(), vc)
+		if err != nil || conn.GetStatus() != "PROVISIONING" {
+			t.Errorf("%s: %s, %v; want PROVISIONING", text, conn.GetStatus(), err)
+		}
+		if want := []string{"GET " + pathService + vc, pathStatus(vc)}; !slices.Equal(f.whats(), want) {
+			t.Errorf("%s: asked %q, want %q", text, f.whats(), want)
+		}
+	}
+}
+
 // TestGoneRequest: what became of a request is remembered when the exchange shows it no more.
 func TestGoneRequest(t *testing.T) {
 	f := newFake(t)
