@@ -2,6 +2,7 @@ package packetfabric
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -268,13 +269,19 @@ func (c *checker) bandwidth() {
 	}
 }
 
+// uuidForm is that of a billing account's name.
+var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
 // billing checks how the circuit is paid for: from a billing account, or out of flex
-// bandwidth that is paid for already.
+// bandwidth that is paid for already. Which billing accounts there are the API does not tell.
 func (c *checker) billing() {
 	b := c.in.GetBilling()
 	if b.GetFlexBandwidthId() == "" {
-		if b.GetAccountId() == "" {
+		switch id := b.GetAccountId(); {
+		case id == "":
 			c.violate("billing.accountId", nil, "a billing account, or flex bandwidth", "give accountId or flexBandwidthId")
+		case !uuidForm.MatchString(id):
+			c.violate("billing.accountId", id, "the uuid of a billing account", "")
 		}
 		return
 	}

@@ -93,6 +93,9 @@ func TestCheck(t *testing.T) {
 		}, nil},
 		{"nobody pays", "", false, func(in *patchbayv1.CreateIntent) { in.Billing = nil },
 			[]string{"billing.accountId: a billing account, or flex bandwidth"}},
+		{"paid by a number", "a billing account is named by a uuid", false, func(in *patchbayv1.CreateIntent) {
+			in.Billing.AccountId = "4711"
+		}, []string{"billing.accountId: the uuid of a billing account"}},
 		{"paid twice", "", false, func(in *patchbayv1.CreateIntent) { in.Billing.FlexBandwidthId = "PF-FB-1" }, []string{
 			"billing.accountId: absent beside flexBandwidthId, which is paid for already",
 			"billing.longhaul: absent beside flexBandwidthId, which is paid for already",

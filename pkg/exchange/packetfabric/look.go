@@ -131,6 +131,10 @@ func (c *Client) notes(in *patchbayv1.CreateIntent, legs []leg, f facts) []strin
 	notes = append(notes,
 		"The price is unknown: PacketFabric's API for circuits does not tell prices.",
 		"Whether a VLAN is free is known only when the exchange takes the order.")
+	if id := in.GetBilling().GetAccountId(); id != "" {
+		notes = append(notes, "Whether "+id+" is one of your billing accounts is known only when the exchange takes the order: "+
+			"its API does not list them.")
+	}
 	if len(legs) > 1 {
 		notes = append(notes, "The legs are two requests; nothing ties them at the exchange.")
 	}
