@@ -13,13 +13,14 @@ GOLDEN   = $(shell grep -rl --include='*_test.go' 'flag.Bool..update"' $(MODULES
 FUZZED   = $(shell grep -rl --include='*_test.go' '^func Fuzz' $(MODULES) | xargs -r dirname | sort -u | sed 's|^|./|')
 GENERATED := '*.pb.go' proto/schemas
 
-.PHONY: help build test test-real conformance cover bench watch-load golden sim crashes mutants chaos fuzz lint tidy generate fresh breaking baseline asyncapi up compose tools
+.PHONY: help build test test-real conformance cover bench microbench watch-load golden sim crashes mutants chaos fuzz lint tidy generate fresh breaking baseline asyncapi up compose tools
 help:      ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 build:     ## compile every module
 	go build work
 test:      ## run every test, with the race detector where there is a C compiler; needs nothing but Go
 	go test $(RACE) -shuffle=on -timeout 20m work
+	cd tools/bench && GOWORK=off go test ./...
 test-real: ## run the tests of the wires on the Redis at PATCHBAY_TEST_REDIS and on three NATS servers
 	@test -n "$$PATCHBAY_TEST_REDIS" || { echo 'set PATCHBAY_TEST_REDIS=redis://HOST:PORT, a server with 4000 databases; they are emptied' >&2; exit 2; }
 	PATCHBAY_TEST_NATS=cluster go test $(RACE) -count=1 -p 1 -timeout 20m $(REAL)
@@ -29,7 +30,9 @@ conformance: ## let the exchanges' own clients drive the sandbox
 cover:     ## say how much of pkg and services all tests together reach
 	go test -coverpkg=patchbay.io/pkg/...,patchbay.io/services/... -coverprofile=cover.out work
 	@go tool cover -func=cover.out | tail -n 1
-bench:     ## run every benchmark
+bench:     ## measure the product beside NATS alone and beside others, and write docs/performance.md; ARGS=-short only looks
+	cd tools/bench && GOWORK=off go run . $(if $(ARGS),$(ARGS),-write ../../docs/performance.md)
+microbench: ## run every benchmark of a function
 	go test -run='^$$' -bench=. -benchmem work
 watch-load: ## measure what watching 1000 and 10000 circuits costs, in virtual time; takes minutes
 	go test ./cmd/load -run TestWatch -v -count=1 -timeout 0 -args -watch.for=70m
@@ -55,9 +58,10 @@ fuzz:      ## feed random bytes to each reader of foreign bytes, for FOR=3m each
 lint:      tools ## golangci-lint in each module, buf lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(BIN)/golangci-lint run ./...) || exit; done
 	cd examples/go && GOWORK=off go vet ./...
+	cd tools/bench && GOWORK=off $(BIN)/golangci-lint run ./...
 	cd proto && $(BIN)/buf lint
 tidy:      ## build each module without the workspace and check its go.mod
-	@for m in $(MODULES) examples/go tools/conformance; do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
+	@for m in $(MODULES) examples/go tools/conformance tools/bench; do echo "tidy $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit; done
 generate:  tools ## write the generated code in proto/ anew
 	cd proto && $(WITHBIN) buf generate
 fresh:     generate ## fail if the generated code was not what generate writes

@@ -1,0 +1,128 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/account"
+	"patchbay.io/pkg/embedded"
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/secret"
+	"patchbay.io/pkg/service"
+	"patchbay.io/services/approver"
+	"patchbay.io/services/provisioner"
+	"patchbay.io/services/requester"
+	"patchbay.io/services/statuswatcher"
+)
+
+// budget is the largest that an accounts file allows, in calls a minute: the gates are
+// gone through, and never shut.
+const budget = 60_000
+
+// Product is all four services, each with its projector and its answers, on embedded Redis.
+type Product struct {
+	// Window is a client's connection to the journal.
+	Window *journal.Journal
+
+	redis  *embedded.Redis
+	cancel context.CancelFunc
+	work   errgroup.Group
+	close  []func() error
+}
+
+// StartProduct starts the product at the sandbox's ECX accounts, one that buys and one that
+// sells and approves every create.
+func StartProduct(ctx context.Context, n *NATS, x *Exchange) (*Product, error) {
+	redis, err := embedded.StartRedis("")
+	if err != nil {
+		return nil, err
+	}
+	p := &Product{redis: redis}
+	if err := p.start(ctx, n, x); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
+	cfg := service.Config{NATS: n.Journal(), Accounts: accounts(x.URL), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
+	cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return p.redis.Dial() }
+	ctx, p.cancel = context.WithCancel(ctx)
+	var err error
+	if cfg.Clients, err = service.OpenClients(cfg); err != nil {
+		return err
+	}
+	p.close = append(p.close, cfg.Clients.Close)
+	for name, run := range theServices() {
+		cfg.Name = name
+		rt, err := service.Open(ctx, cfg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		p.close = append(p.close, rt.Close)
+		p.work.Go(func() error { return run(ctx, *rt) })
+		p.work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
+		p.work.Go(func() error { return rt.Answer(ctx) })
+	}
+	window := n.Journal()
+	window.Client, window.Name = true, "bench"
+	if p.Window, err = journal.Open(ctx, window); err != nil {
+		return err
+	}
+	p.close = append(p.close, func() error { p.Window.Close(); return nil })
+	return nil
+}
+
+func theServices() map[string]func(context.Context, service.Runtime) error {
+	return map[string]func(context.Context, service.Runtime) error{
+		"requester": func(ctx context.Context, rt service.Runtime) error {
+			return requester.Run(ctx, rt, requester.Limits{}) // one source publishes all there is
+		},
+		"approver":    approver.Run,
+		"provisioner": provisioner.Run,
+		"status-watcher": func(ctx context.Context, rt service.Runtime) error {
+			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
+		},
+	}
+}
+
+func accounts(url string) account.File {
+	f := account.Sandbox(url)
+	var kept []account.Account
+	for _, a := range f.Accounts {
+		if a.API == account.ECX {
+			a.BudgetPerMinute = budget
+			kept = append(kept, a)
+		}
+	}
+	f.Accounts = kept
+	return f
+}
+
+// Submit publishes the intent of a wish, and returns when it is on disk.
+func (p *Product) Submit(ctx context.Context, w Wish) error {
+	e, err := event.NewIntent(event.IntentType(event.Intent, "create"), "bench", w.Name, w.Intent())
+	if err != nil {
+		return err
+	}
+	_, err = p.Window.Submit(ctx, event.IntentSubject(event.Intent, "create"), e)
+	return err
+}
+
+// Stop ends the services and waits for them.
+func (p *Product) Stop() error {
+	p.cancel()
+	errs := []error{p.work.Wait()}
+	for i := len(p.close) - 1; i >= 0; i-- {
+		errs = append(errs, p.close[i]())
+	}
+	p.redis.Stop()
+	return errors.Join(errs...)
+}
