@@ -208,13 +208,13 @@ func (l leg) search() search {
 // it had to be read.
 func (c *Client) bears(ctx context.Context, l leg, shown row) (*patchbayv1.Connection, bool, error) {
 	conn := c.taken(shown)
-	if conn.GetName() != l.Name {
+	if l.A.GetPortId() != "" && conn.GetASide().GetPortId() != l.A.GetPortId() {
 		return nil, false, nil
 	}
 	if l.A.GetServiceToken() != "" || l.Z.GetServiceToken() != "" {
-		return conn, true, nil // the search was for the token
+		return conn, true, nil // the search was for the token; somebody may have renamed the circuit since
 	}
-	if conn.GetASide().GetPortId() != l.A.GetPortId() {
+	if conn.GetName() != l.Name {
 		return nil, false, nil
 	}
 	if ended := status.Status(conn.GetStatus()).Ended(); c.KeyOf(conn) == "" && !ended {

@@ -443,6 +443,8 @@ func TestFind(t *testing.T) {
 		{"another tag", `{"portId":"` + portDot + `","tag":{"vlan":5}}`, toNamed, []string{circuit(circuitA, "one", portDot, live)}, nil, 0, ""},
 		{"by Z token", onDot, byTokZ, []string{circuit(circuitA, "one", portDot, live)}, nil, 1,
 			`{"and":[{"property":"/zSide/serviceToken/uuid","operator":"=","values":["` + tokenZ + `"]}]}`},
+		{"by Z token, renamed since", onDot, byTokZ, []string{circuit(circuitA, "another", portDot, live)}, nil, 1, ""},
+		{"by Z token, of another port", onDot, byTokZ, []string{circuit(circuitA, "one", portDot2, live)}, nil, 0, ""},
 		{"by A token", byTokA, onDot2, []string{circuit(circuitA, "one", portDot, live)}, nil, 1,
 			`{"and":[{"property":"/aSide/serviceToken/uuid","operator":"=","values":["` + tokenA + `"]}]}`},
 		{"ended too", onDot, toNamed, []string{circuit(circuitA, "one", portDot, `"operation":{"equinixStatus":"DEPROVISIONED"}`)}, nil, 1, ""},
