@@ -254,12 +254,25 @@ func ordering(s *state, now time.Time) *step {
 
 // pause is until when the legs are not to be tried again.
 func (s *state) pause(legs []*patchbayv1.OrderLeg) time.Time {
+	var until time.Time
 	for _, l := range legs {
-		if l.GetState() == order.Open && l.GetAttempt() != nil {
+		switch a := l.GetAttempt(); {
+		case l.GetState() == order.Open && a != nil:
 			return s.order.GetWait().GetUntil().AsTime()
+		case l.GetState() == order.Uncertain && l.GetFailure().GetReason() == refused:
+			// The tag or token stays in use until somebody does something about it.
+			longer := s.quiet << min(a.GetNumber(), 16)
+			until = later(until, s.started(l).Add(min(longer, inUseAgain)))
 		}
 	}
-	return time.Time{}
+	return until
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // attempt returns the `placing` that licenses a call for the legs.

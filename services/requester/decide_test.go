@@ -48,6 +48,14 @@ func tried(looks int32, last time.Duration) *patchbayv1.Attempt {
 	return a
 }
 
+// inUse is a leg of whose attempt the exchange said that its tag is in use, and for which
+// two looks found nothing, the last of them so long after noon.
+func inUse(number int32, last time.Duration) *patchbayv1.OrderLeg {
+	l := leg("primary", order.Uncertain, tried(2, last))
+	l.Attempt.Number, l.Failure = number, &patchbayv1.Failure{Reason: refused}
+	return l
+}
+
 func circuitAt(status, provider string) circuit {
 	return circuit{seq: 7, conn: &patchbayv1.Connection{Status: status, ProviderStatus: provider}}
 }
@@ -95,6 +103,12 @@ func TestDecideCreate(t *testing.T) {
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(5, within+quiet-1))}, want: doLook},
 		{name: "uncertain, looks done", reason: "D, Q and two looks have passed", after: within + quiet, s: state{held: true},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(2, within+quiet))}, want: doPlace, fact: order.Placing},
+		{name: "in use for the third time, looks done", reason: "what is in use stays so; the pause grows", after: within + quiet, s: state{held: true},
+			legs: []*patchbayv1.OrderLeg{inUse(3, within+quiet)}, want: doWait, until: 8 * quiet},
+		{name: "in use for the third time, after the pause", reason: "it may be free by now", after: 8 * quiet, s: state{held: true},
+			legs: []*patchbayv1.OrderLeg{inUse(3, within+quiet)}, want: doPlace, fact: order.Placing},
+		{name: "in use for the 90th time", reason: "the pause has a limit", after: within + quiet, s: state{held: true},
+			legs: []*patchbayv1.OrderLeg{inUse(90, within+quiet)}, want: doWait, until: inUseAgain},
 		{name: "uncertain, cancelled, looks done", reason: "nothing more is placed", after: within + quiet, s: state{held: true},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(2, within+quiet))},
 			with: func(o *patchbayv1.Order) { o.CancelledBy = "d" }, want: doAppend, fact: order.Failed},

@@ -2,6 +2,7 @@ package requester
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 	checkAgain = 30 * time.Second
 	// lookAgain is the longest pause between two looks for what is uncertain.
 	lookAgain = 5 * time.Minute
+	// inUseAgain is the longest pause between two attempts of which the exchange says that
+	// the tag or token is in use.
+	inUseAgain = time.Hour
 	// turnAgain is when an order asks again for its turn, if nobody says that it has come.
 	turnAgain = 30 * time.Second
 	// backstop is when an order that waits for others looks around by itself. Nothing
@@ -134,7 +138,8 @@ func waitOfUncertain(l *patchbayv1.OrderLeg, at string) *patchbayv1.Wait {
 			"; look at the exchange which one it is, and delete the others there"
 	case l.GetFailure().GetReason() == refused && a.GetNumber() > 1:
 		w.Advice = "the exchange says that the tag or token is in use (" + l.GetFailure().GetCode() +
-			"); look there who has it, or delete this order"
+			"); look there who has it: if that is this order's circuit under another name, give it the name " +
+			strconv.Quote(l.GetName()) + " back; else end it there, or delete this order"
 	}
 	return w
 }
