@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -155,5 +156,11 @@ func (w *world) edit() {
 	default:
 		e.Kind, e.Name = "rename", c.name+"-p"
 	}
-	w.note("portal: %s of %s: %v", e.Kind, c.name, w.exchange.Edit(e))
+	err := w.exchange.Edit(e)
+	if e.Kind == "rename" && err == nil {
+		w.mu.Lock()
+		w.renamed[c.id] = cmp.Or(w.renamed[c.id], c.name)
+		w.mu.Unlock()
+	}
+	w.note("portal: %s of %s: %v", e.Kind, c.name, err)
 }

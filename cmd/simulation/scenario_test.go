@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -360,7 +361,8 @@ func (w *world) each(n event.Noun) []journal.Record {
 	}
 }
 
-// heal ends every misbehaviour and brings every process back.
+// heal ends every misbehaviour and brings every process and every name back: a circuit that
+// is renamed before its order has found it is found no more.
 func (w *world) heal() {
 	w.note("healed")
 	w.healed.Store(true)
@@ -369,6 +371,12 @@ func (w *world) heal() {
 	w.exchange.ClearFaults()
 	for _, p := range w.procs {
 		p.crashAt.Store(0)
+	}
+	w.mu.Lock()
+	renamed := maps.Clone(w.renamed)
+	w.mu.Unlock()
+	for id, name := range renamed {
+		w.note("portal: %s is named %s again: %v", id, name, w.exchange.Edit(sandbox.Edit{Connection: id, Kind: "rename", Name: name}))
 	}
 }
 

@@ -57,6 +57,8 @@ type world struct {
 	tally    *tally           // of the run; nil for none
 	facts    string           // the whole journal, read at the end of a world that failed
 	secrets  []string         // beside the canary; must show up nowhere
+	// renamed has the first name of each circuit that was renamed in the portal.
+	renamed map[string]string
 }
 
 type lockedBuffer struct {
@@ -79,7 +81,7 @@ func (l *lockedBuffer) String() string {
 // newWorld starts the servers and connects the world's own window.
 func newWorld(t *testing.T, seed uint64, delays sandbox.Delays) *world {
 	w := &world{
-		t: t, seed: seed, log: &lockedBuffer{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
+		t: t, seed: seed, log: &lockedBuffer{}, renamed: map[string]string{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
 		network: newNetwork(), toNATS: newLine(), key: secret.NewKey([32]byte{1, 2, 3}),
 	}
 	w.startNATS()
