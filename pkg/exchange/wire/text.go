@@ -6,12 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Text is a JSON string, or a number or boolean as it is written. What is neither is
-// empty.
+// empty. Control characters are read as spaces: the other company chose the text, and it
+// ends up on terminals and in logs.
 type Text string
 
 // UnmarshalJSON never fails.
@@ -23,9 +25,16 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	case b[0] != '"':
 		*t = Text(b)
 	case json.Unmarshal(b, &s) == nil:
-		*t = Text(s)
+		*t = Text(strings.Map(printable, s))
 	}
 	return nil
+}
+
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 // Number is a whole JSON number, or a string that holds one. What is neither, or does not

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -253,4 +255,34 @@ func TestNew(t *testing.T) {
 			t.Errorf("base URL %q was taken", base)
 		}
 	}
+}
+
+// FuzzFields reads single fields of answers. None fails, whatever JSON it is.
+func FuzzFields(f *testing.F) {
+	for _, s := range []string{`"a\u001b[2J"`, `1e99`, `"-2147483648"`, `2147483648`, `" 7 "`, `"TRUE"`, `{"a":1}`, `null`, `"2026-11-22T09:30:00+0100"`,
+		`"2026-11-22 09:30:00.5Z"`, `"0000-01-01"`, `"\ud800"`} {
+		f.Add([]byte(s), "120", "Sun, 22 Nov 2026 10:00:00 GMT")
+	}
+	f.Add([]byte(`""`), "Sun, 22 Nov 2026 10:00:30 GMT", "never")
+	f.Add([]byte(`""`), "1e300", "")
+	f.Fuzz(func(t *testing.T, b []byte, retry, date string) {
+		var read struct {
+			Text   wire.Text
+			Number wire.Number
+			Flag   wire.Flag
+		}
+		if err := json.Unmarshal(fmt.Appendf(nil, `{"Text":%s,"Number":%s,"Flag":%s}`, b, b, b), &read); err != nil && json.Valid(b) {
+			t.Errorf("%q: %v", b, err)
+		}
+		if text := string(read.Text); !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%q is read as %q", b, text)
+		}
+		if at := wire.Date(read.Text); at != nil && !at.IsValid() {
+			t.Errorf("%q is the time %v", b, at)
+		}
+		r := wire.Reply{Status: 429, Header: http.Header{"Retry-After": {retry}, "Date": {date}}, At: time.Now()}
+		if after := r.RetryAfter(); after < time.Second || after > 24*time.Hour {
+			t.Errorf("Retry-After %q at %q is %v, want between a second and a day", retry, date, after)
+		}
+	})
 }
