@@ -106,3 +106,34 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLogin is answered anything. There is a token or an error, which does not tell the
+// secret, and a token that was got is not asked for again.
+func FuzzLogin(f *testing.F) {
+	f.Add(200, `{"access_token":"t","token_timeout":"3600"}`)
+	f.Add(200, `{"access_token":{},"token_timeout":-1}`)
+	f.Add(500, `{"errorDomain":"d","errorCode":"S1006","errorMessage":"`+canary+`"}`)
+	f.Add(400, `{"error_domain":"d","error_code":"c4n4ry\u002d7Zq"}`)
+	f.Add(429, "")
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 200 || status > 999 {
+			t.Skip("no final status")
+		}
+		l, asked := login(t, status, body)
+		token, err := l.Token(t.Context(), "", exchange.ForOrder)
+		if (token == "") == (err == nil) {
+			t.Errorf("%d %q: token %q and error %v", status, body, token.Reveal(), err)
+		}
+		var busy exchange.Throttled
+		switch {
+		case err == nil:
+			if again, err := l.Token(t.Context(), "", exchange.ForOrder); again != token || err != nil || asked() != 1 {
+				t.Errorf("%d %q: then %q, %v and %d logins, want the same", status, body, again.Reveal(), err, asked())
+			}
+		case strings.Contains(err.Error(), canary):
+			t.Errorf("%d %q: the error tells the secret: %v", status, body, err)
+		case errors.As(err, &busy) && busy.After <= 0:
+			t.Errorf("%d %q: throttled for %v", status, body, busy.After)
+		}
+	})
+}
