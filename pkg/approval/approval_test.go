@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"patchbay.io/pkg/approval"
+	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -133,4 +134,27 @@ func TestSubmittedCreationIsNoChange(t *testing.T) {
 			t.Errorf("a %s circuit with a submitted change asks for %q, want %q", circuit, got, want)
 		}
 	}
+}
+
+// FuzzDigest reads connections as the journal has them: two have one digest if and only if
+// there is no difference between them.
+func FuzzDigest(f *testing.F) {
+	f.Add([]byte(`{"id":"c","status":"PENDING_APPROVAL","zSide":{"portId":"p","tag":{"sTag":7,"cTag":8}}}`),
+		[]byte(`{"id":"c","status":"PENDING_APPROVAL","zSide":{"portId":"q","tag":{"cTag":8}}}`), uint8(0))
+	f.Add([]byte(`{"bandwidthMbps":50,"aSide":{}}`), []byte(`{"bandwidthMbps":50,"aSide":{"tag":{}}}`), uint8(1))
+	f.Add([]byte(`{"native":{"change":"SUBMITTED_FOR_APPROVAL"},"status":"PROVISIONED"}`), []byte(`{}`), uint8(2))
+	f.Fuzz(func(t *testing.T, before, after []byte, n uint8) {
+		kind := []string{exchange.Create, exchange.Change, exchange.Delete}[n%3]
+		was, now := new(patchbayv1.Connection), new(patchbayv1.Connection)
+		if event.Unmarshal(before, was) != nil || event.Unmarshal(after, now) != nil {
+			t.Skip("no connections")
+		}
+		same := approval.Digest(was, kind) == approval.Digest(now, kind)
+		if d := approval.Differences(kind, was, now); (len(d) == 0) != same {
+			t.Errorf("one digest %v, and the differences are %v", same, d)
+		}
+		if kind := approval.Kind(was); kind != "" && approval.Latest(&patchbayv1.Transition{Connection: was}, nil, false).Kind != kind {
+			t.Errorf("%s waits for consent to a %s, but not as a sight", before, kind)
+		}
+	})
 }

@@ -1,12 +1,15 @@
 package hold_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/hold"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -68,4 +71,42 @@ func TestOfLeg(t *testing.T) {
 	if got := hold.OfLeg(new(patchbayv1.Order), "primary"); len(got) > 0 {
 		t.Errorf("of an order without an intent: %v, want none", got)
 	}
+}
+
+// FuzzTake takes and frees on top of any hold that the journal may have.
+func FuzzTake(f *testing.F) {
+	f.Add([]byte(`{"id":"h","owners":[{"id":"o","noun":"order","leg":"primary","inner":7}]}`), "o", "primary", int32(7))
+	f.Add([]byte(`{"owners":[{"id":"o","inner":7},{"id":"o","inner":7},{"inner":-1}]}`), "o", "", int32(0))
+	f.Add([]byte(`{}`), "", "", int32(0))
+	f.Fuzz(func(t *testing.T, data []byte, id, leg string, inner int32) {
+		h := new(patchbayv1.Hold)
+		if event.Unmarshal(data, h) != nil {
+			t.Skip("no hold")
+		}
+		w := hold.Want{Kind: hold.Tag, Key: "equinix/p/5", Owner: &patchbayv1.Owner{Id: id, Noun: "order", Leg: leg, Inner: inner}}
+		now := time.Unix(1, 0)
+		taken, err := hold.Take(h, w, now)
+		var held hold.HeldError
+		switch {
+		case errors.As(err, &held):
+			if !slices.Contains(h.GetOwners(), held.Holder) || taken != h {
+				t.Errorf("%s: refused for %v, who has nothing", data, held.Holder)
+			}
+			return
+		case err != nil:
+			t.Fatal(err)
+		}
+		if again, err := hold.Take(taken, w, now); again != taken || err != nil {
+			t.Errorf("%s: taken again it is %v, %v, want it as it was", data, again, err)
+		}
+		if len(taken.GetOwners()) > 1 && taken != h && slices.ContainsFunc(h.GetOwners(), func(o *patchbayv1.Owner) bool {
+			return o.GetInner() == inner || o.GetInner() == 0 || inner == 0
+		}) {
+			t.Errorf("%s: inner tag %d was given to a second owner", data, inner)
+		}
+		freed := hold.Free(taken, w.Owner, now)
+		if taken != h && !slices.EqualFunc(freed.GetOwners(), h.GetOwners(), func(a, b *patchbayv1.Owner) bool { return proto.Equal(a, b) }) {
+			t.Errorf("%s: taken and freed it is %v", data, freed)
+		}
+	})
 }

@@ -306,3 +306,39 @@ func ExamplePolicy_Decide() {
 	// ask "deletes" 72h0m0s wait
 	// ask "" 0s wait
 }
+
+// FuzzRule compiles any text. What compiles decides the same each time, and never both a
+// condition and its opposite.
+func FuzzRule(f *testing.F) {
+	for _, when := range []string{
+		`kind == "create" && bandwidthMbps <= 1000`, `name.matches("(?i)^a+$")`, `[1,2].all(x, x in [bandwidthMbps])`, `1/0 == 1 || true`,
+		`duration("1h") > timestamp("x")`, `has(buyer.x)`, `"a" + 1`, `dyn(1) == dyn("1")`, `size(name * 3) > 2`, `true // yes`, `{"a": [b"x", null]}.a[0] == b"y"`,
+	} {
+		f.Add(when, 500, "Acme")
+	}
+	f.Fuzz(func(t *testing.T, when string, mbps int, buyer string) {
+		p, err := policy.Compile([]account.Rule{approve("r", when)})
+		if err != nil {
+			var wrong account.Violations
+			if !errors.As(err, &wrong) || len(wrong) == 0 || wrong[0].Path != "policy[0].when" {
+				t.Fatalf("%q: %v, want violations of policy[0].when", when, err)
+			}
+			return
+		}
+		r := request()
+		r.BandwidthMbps, r.Buyer = mbps, buyer
+		d := p.Decide(r)
+		if again := p.Decide(r); again != d {
+			t.Errorf("%q decides %+v, then %+v", when, d, again)
+		}
+		not, err := policy.Compile([]account.Rule{approve("r", "!("+when+"\n)")})
+		if err != nil {
+			return // too deep now, or a text that is no expression by itself
+		}
+		opposite := not.Decide(r)
+		failed := d.Then == account.Ask && d.Rule == "r" || opposite.Then == account.Ask && opposite.Rule == "r"
+		if !failed && (d.Then == account.Approve) == (opposite.Then == account.Approve) {
+			t.Errorf("%q decides %+v, and its opposite %+v", when, d, opposite)
+		}
+	})
+}
