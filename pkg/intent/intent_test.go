@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -320,7 +321,7 @@ func FuzzDecodeDecision(f *testing.F) {
 func again(t *testing.T, noun event.Noun, kind, data string) {
 	m, wrong := intent.Read(noun, kind, []byte(data))
 	for _, v := range wrong {
-		if v.GetRule() == "" || strings.Contains(intent.Line(v), "\n") {
+		if v.GetRule() == "" || strings.ContainsFunc(intent.Line(v), unicode.IsControl) {
 			t.Errorf("violation %q of %q: no rule, or not on one line", intent.Line(v), data)
 		}
 	}
