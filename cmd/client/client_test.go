@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -658,4 +659,31 @@ func TestLimits(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "It is kept, and carried out later: you are too fast.") || strings.Contains(out, "others are") {
 		t.Errorf("submit = %d %q, want why this source waits and no other", code, out)
 	}
+}
+
+// FuzzRead reads files of intents. The same data has the same id, however it is laid out.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{
+		`{"name":"a","primary":{}}`, `{"target":{"orderId":"x"},"set":{"name":"b"}}`, `[]`, "\ufeff{}", `{"specversion":"1.0","data":{"target":{}}}`,
+		`{"specversion":"1.0","id":"1","source":"s","type":"io.patchbay.intent.delete.v1","data_base64":"e30="}`, `{"specversion":1}`,
+		`{"specversion":"1.0","type":"io.patchbay.decision.approve.v1"}`, `{"specversion":"1.0","source":"","id":null,"traceparent":"a-b-c-d"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		h, err := read(text, identity{})
+		if err != nil {
+			return
+		}
+		if noun, kind, ok := event.IntentKind(h.event.Type()); !ok || noun != event.Intent || kind != h.kind || !event.ValidID(h.orderID) {
+			t.Errorf("%q is read as %+v", text, h)
+		}
+		var other bytes.Buffer
+		if err := json.Indent(&other, bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff"))), " ", "\t"); err != nil {
+			t.Fatalf("%q is read, and it is no JSON: %v", text, err)
+		}
+		if again, err := read(other.Bytes(), identity{}); err != nil || again.orderID != h.orderID || again.kind != h.kind {
+			t.Errorf("%q is a %s for order %s, and laid out otherwise a %s for %s, %v", text, h.kind, h.orderID, again.kind, again.orderID, err)
+		}
+	})
 }
