@@ -153,7 +153,7 @@ func (v *View) Cool(ctx context.Context, account string, until time.Time) {
 //
 // KEYS cooldown; ARGV milliseconds, which may be 0.
 var cool = redis.NewScript(clock + `
-	local left = tonumber(redis.call('GET', KEYS[1]) or 0) - now
+	local left = (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now
 	if left >= tonumber(ARGV[1]) then return left end
 	if tonumber(ARGV[1]) > 0 then
 		redis.call('SET', KEYS[1], string.format('%d', now + ARGV[1]), 'PX', ARGV[1])

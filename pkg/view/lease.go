@@ -12,7 +12,7 @@ import (
 // KEYS lease; ARGV owner, time in ms.
 var take = redis.NewScript(clock + `
 	local was = redis.call('HMGET', KEYS[1], 'owner', 'until')
-	if was[1] and was[1] ~= ARGV[1] and tonumber(was[2]) > now then return 0 end
+	if was[1] and was[1] ~= ARGV[1] and (tonumber(was[2] or 0) or 0) > now then return 0 end
 	redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', string.format('%d', now + ARGV[2]))
 	redis.call('PEXPIRE', KEYS[1], ARGV[2])
 	return 1`)

@@ -42,13 +42,28 @@ const clock = `
 	local time = redis.call('TIME')
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)`
 
+// unlist takes an entity out of the sets that its index names. What stands in Redis may be
+// anybody's: an index that cannot be read names none, and a number that is none is 0. An
+// error in a script would look as if Redis were away.
+const unlist = `
+	local function number(text) return tonumber(text or 0) or 0 end
+	local function unlist(root, index)
+		local ok, list = pcall(cjson.decode, index or '[]')
+		if not ok or type(list) ~= 'table' then return end
+		for _, m in ipairs(list) do
+			if type(m) == 'table' and type(m[1]) == 'string' and type(m[3]) == 'string' then
+				redis.call('ZREM', root .. m[1], m[3])
+			end
+		end
+	end`
+
 // begin starts a generation, unless one has begun since the caller looked or somebody is
 // at work on one.
 //
 // KEYS mark; ARGV generation seen, new generation, journal, lease in ms.
 var begin = redis.NewScript(clock + `
 	local was = redis.call('HMGET', KEYS[1], 'gen', 'until')
-	if (was[1] or '') ~= ARGV[1] or tonumber(was[2] or 0) > now then return 0 end
+	if (was[1] or '') ~= ARGV[1] or (tonumber(was[2] or 0) or 0) > now then return 0 end
 	redis.call('DEL', KEYS[1])
 	redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'journal', ARGV[3],
 		'until', string.format('%d', now + ARGV[4]))
@@ -76,22 +91,20 @@ var finish = redis.NewScript(`
 //
 // KEYS mark; ARGV generation, watermark, entity root, index root, then name, seq, body and
 // index of each entity.
-var put = redis.NewScript(`
+var put = redis.NewScript(unlist + `
 	if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 0 end
 	for i = 5, #ARGV, 4 do
 		local key = ARGV[3] .. ARGV[i]
 		local was = redis.call('HMGET', key, 'seq', 'index')
-		if not was[1] or tonumber(was[1]) < tonumber(ARGV[i + 1]) then
-			if was[2] then
-				for _, m in ipairs(cjson.decode(was[2])) do redis.call('ZREM', ARGV[4] .. m[1], m[3]) end
-			end
+		if number(was[1]) < tonumber(ARGV[i + 1]) then
+			unlist(ARGV[4], was[2])
 			for _, m in ipairs(cjson.decode(ARGV[i + 3])) do redis.call('ZADD', ARGV[4] .. m[1], m[2], m[3]) end
 			redis.call('HSET', key, 'seq', ARGV[i + 1], 'body', ARGV[i + 2], 'index', ARGV[i + 3])
 		end
 	end
 	if ARGV[2] ~= '' then
 		local seq = redis.call('HGET', KEYS[1], 'seq')
-		if not seq or tonumber(seq) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'seq', ARGV[2]) end
+		if number(seq) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'seq', ARGV[2]) end
 	end
 	return 1`)
 
@@ -106,13 +119,10 @@ var forget = redis.NewScript(`
 // drop forgets entities that ended before the cut, and returns how many.
 //
 // ARGV cut, entity root, index root, ended set, how many at most.
-var drop = redis.NewScript(`
+var drop = redis.NewScript(unlist + `
 	local old = redis.call('ZRANGEBYSCORE', ARGV[3] .. ARGV[4], '-inf', ARGV[1], 'LIMIT', 0, ARGV[5])
 	for _, name in ipairs(old) do
-		local index = redis.call('HGET', ARGV[2] .. name, 'index')
-		if index then
-			for _, m in ipairs(cjson.decode(index)) do redis.call('ZREM', ARGV[3] .. m[1], m[3]) end
-		end
+		unlist(ARGV[3], redis.call('HGET', ARGV[2] .. name, 'index'))
 		redis.call('DEL', ARGV[2] .. name)
 		redis.call('ZREM', ARGV[3] .. ARGV[4], name)
 	end
