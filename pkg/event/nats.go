@@ -82,6 +82,9 @@ func decodeStructured(mediaType string, body []byte) (ce.Event, error) {
 	if mediaType != structuredType+"+json" {
 		return e, fmt.Errorf("%w: %s: only the JSON format is read", ErrMalformed, mediaType)
 	}
+	if !utf8.Valid(body) {
+		return e, fmt.Errorf("%w: the event is not UTF-8", ErrMalformed)
+	}
 	if err := e.UnmarshalJSON(body); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
