@@ -59,6 +59,9 @@ func TestContractHasEveryType(t *testing.T) {
 		if facts == nil {
 			facts = []string{"any"}
 		}
+		if slices.Contains(event.Nouns(), n) {
+			facts = append(slices.Clone(facts), n.Archived())
+		}
 		for _, f := range facts {
 			want = append(want, event.Fact{Entity: event.Entity{Noun: n}, Name: f}.Type())
 		}
@@ -144,7 +147,7 @@ func TestContractAddresses(t *testing.T) {
 // are answered.
 func TestContractQuestions(t *testing.T) {
 	doc := asyncAPI(t)
-	for _, verb := range []string{"check", service.VerbList, service.VerbRebuild} {
+	for _, verb := range []string{"check", service.VerbList, service.VerbRebuild, service.VerbIntake} {
 		if got, want := doc.Channels["ask."+verb].Address, event.AskSubject(verb); got != want {
 			t.Errorf("%s is asked on %q, want %q", verb, got, want)
 		}
@@ -152,6 +155,7 @@ func TestContractQuestions(t *testing.T) {
 	for name, v := range map[string]any{
 		"list.question": service.ListRequest{}, "list.answer": service.ListAnswer{},
 		"snapshot": view.Snapshot{}, "entity": event.Entity{}, "rebuild.answer": view.Report{},
+		"intake.answer": service.IntakeAnswer{}, "source.use": service.SourceUse{},
 	} {
 		var want []string
 		for f := range reflect.TypeOf(v).NumField() {
@@ -337,6 +341,9 @@ func subjectOf(t *testing.T, e ce.Event) string {
 	}
 	if err := json.Unmarshal(e.Data(), &d); err != nil {
 		t.Fatal(err)
+	}
+	if n := event.Noun(noun); d.Fact == event.Archived {
+		return event.Fact{Entity: event.Entity{Noun: n, ID: id}, Name: n.Archived()}.Subject()
 	}
 	name := map[event.Noun]string{
 		event.Connection: d.To.Status + "." + d.To.ProviderStatus, event.Sighting: d.Role,

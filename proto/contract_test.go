@@ -217,6 +217,7 @@ func TestSchemasAreOfTheMessages(t *testing.T) {
 		patchbayv1.File_patchbay_v1_approval_proto, patchbayv1.File_patchbay_v1_common_proto,
 		patchbayv1.File_patchbay_v1_connection_proto, patchbayv1.File_patchbay_v1_intent_proto,
 		patchbayv1.File_patchbay_v1_order_proto,
+		patchbayv1.File_patchbay_v1_archive_proto,
 	} {
 		for i := range f.Messages().Len() {
 			d := f.Messages().Get(i)

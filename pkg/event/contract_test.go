@@ -93,6 +93,11 @@ func factOf(t *testing.T, e ce.Event) event.Fact {
 		}
 		f.Data = m
 	}
+	if strings.HasSuffix(e.Type(), ".archived.v1") {
+		into(new(patchbayv1.Archived))
+		f.Name = f.Entity.Noun.Archived()
+		return f
+	}
 	switch f.Entity.Noun {
 	case event.Connection:
 		m := new(patchbayv1.Transition)

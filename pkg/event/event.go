@@ -58,6 +58,18 @@ const (
 	Decision Noun = "decision"
 )
 
+// Archived is the fact that stands for an entity's facts which an archive has put away.
+const Archived = "archived"
+
+// Archived is the [Fact.Name] of that fact: of a connection it has two words, as all its
+// facts have.
+func (n Noun) Archived() string {
+	if n == Connection {
+		return Archived + "." + Archived
+	}
+	return Archived
+}
+
 // Root is the first token of every subject.
 const Root = "patchbay"
 
@@ -146,13 +158,17 @@ func (f Fact) Subject() string {
 
 // Type is the CloudEvents type of the fact.
 func (f Fact) Type() string {
+	of := "io.patchbay." + string(f.Entity.Noun)
+	if f.Name == f.Entity.Noun.Archived() {
+		return of + "." + Archived + ".v1"
+	}
 	switch f.Entity.Noun {
 	case Connection, Change, Token:
-		return "io.patchbay." + string(f.Entity.Noun) + ".transitioned.v1"
+		return of + ".transitioned.v1"
 	case Sighting:
-		return "io.patchbay.sighting.v1"
+		return of + ".v1"
 	default:
-		return "io.patchbay." + string(f.Entity.Noun) + "." + f.Name + ".v1"
+		return of + "." + f.Name + ".v1"
 	}
 }
 
