@@ -25,7 +25,7 @@ var layers = []string{"proto", "pkg", "services", "cmd"}
 const (
 	schema   = " proto proto/patchbay/v1 "
 	words    = schema + " pkg/secret pkg/status pkg/event pkg/intent pkg/order pkg/policy pkg/account "
-	wires    = words + " pkg/telemetry pkg/exchange pkg/approval pkg/journal pkg/hold pkg/view "
+	wires    = words + " pkg/telemetry pkg/exchange pkg/approval pkg/journal pkg/archive pkg/hold pkg/view "
 	adapters = words + " pkg/telemetry pkg/exchange pkg/exchange/wire "
 	anything = wires + " pkg/exchange/ecx pkg/exchange/fabric pkg/exchange/packetfabric pkg/service "
 )
@@ -58,6 +58,7 @@ var mayImport = map[string]string{
 	"pkg/approval":              schema + "pkg/exchange pkg/intent pkg/status",
 	"pkg/exchange/exchangetest": schema + "pkg/event pkg/exchange pkg/status",
 	"pkg/journal":               words + "pkg/telemetry",
+	"pkg/archive":               words + "pkg/journal",
 	"pkg/hold":                  schema + "pkg/event pkg/intent pkg/journal",
 	"pkg/view":                  words + "pkg/telemetry pkg/exchange pkg/journal",
 	"pkg/embedded":              "",
@@ -102,7 +103,7 @@ var testsMayImport = map[string]string{
 var owner = map[string]string{
 	"cel.dev/cel-go":                       "pkg/policy",
 	"github.com/alicebob/miniredis/":       "pkg/embedded",
-	"github.com/cloudevents/sdk-go/":       "pkg/event pkg/journal cmd/client",
+	"github.com/cloudevents/sdk-go/":       "pkg/archive pkg/event pkg/journal cmd/client",
 	"github.com/fatih/color":               "cmd/client",
 	"github.com/go-redis/redis_rate/":      "pkg/view",
 	"github.com/google/uuid":               "pkg/event pkg/journal services/sandbox",

@@ -3,8 +3,8 @@
 //
 // It speaks NATS only. What it shows comes from the journal, or from whoever answers below
 // patchbay.ask; where nobody answers it reads the journal itself. It writes intents and
-// decisions, as any upstream system would, and nothing else: no facts, no streams. Nothing
-// is tried for longer than about five seconds, unless a flag says so.
+// decisions, as any upstream system would, and but for archives nothing else: no facts, no
+// streams. Nothing is tried for longer than about five seconds, unless a flag says so.
 package client
 
 import (
@@ -67,7 +67,7 @@ func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		intentCommand(), listCommand(), getCommand(), explainCommand(), watchCommand(),
 		approvalsCommand(), approveCommand(), rejectCommand(),
-		deadLettersCommand(), rebuildCommand(), limitsCommand(), accountsCommand(), healthCommand(),
+		deadLettersCommand(), rebuildCommand(), limitsCommand(), archiveCommand(), accountsCommand(), healthCommand(),
 	}
 }
 

@@ -690,3 +690,48 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestArchive(t *testing.T) {
+	h := newHouse(t)
+	h.order(&patchbayv1.Order{Id: "o-1", Fact: "accepted", Kind: "create", PayloadDigest: "x"})
+	h.order(&patchbayv1.Order{Id: "o-1", Fact: "failed", Outcome: "failed", Kind: "create", PayloadDigest: "x"})
+	h.order(&patchbayv1.Order{Id: "o-2", Fact: "accepted", Kind: "create"})
+	path := filepath.Join(t.TempDir(), "archive.jsonl.gz")
+	for _, tt := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"archive", path}, 0, []string{"Nothing to put away", "1 thing stayed: young", "1 thing stayed: open"}},
+		{[]string{"archive", path, "--older-than", "-1h"}, exitUsage, []string{"--older-than is -1h"}},
+		{[]string{"archive", path, "--older-than", "0s", "--dry-run"}, 0, []string{"Would put away 2 facts of 1 thing"}},
+		{[]string{"archive", path, "--older-than", "0s"}, 0, []string{"Put away 2 facts of 1 thing into " + path}},
+		{[]string{"archive", path, "--older-than", "0s"}, exitError, []string{"exists"}},
+		{[]string{"list", "orders", "--all"}, 0, []string{"o-1", "archived"}},
+		{[]string{"archive", "restore", path}, 0, []string{"Took back 0 facts", "order/o-1 was passed over"}},
+		{[]string{"archive", "restore", path + "x"}, exitError, []string{"no such file"}},
+	} {
+		out, code := h.run("", tt.args...)
+		for _, want := range tt.want {
+			if code != tt.code || !strings.Contains(out, want) {
+				t.Errorf("%q = %d %q, want %d and %q in it", tt.args, code, out, tt.code, want)
+			}
+		}
+	}
+	empty := newHouse(t)
+	if out, code := empty.run("", "archive", "restore", path); code != 0 || !strings.Contains(out, "Took back 2 facts of 1 thing") {
+		t.Errorf("restore = %d %q, want both facts", code, out)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work errgroup.Group
+	work.Go(func() error { return (&service.Runtime{Journal: empty.j}).Answer(ctx) })
+	t.Cleanup(func() { cancel(); _ = work.Wait() })
+	var out string
+	code := 0
+	for try := 0; code == 0 && try < 100; try++ { // until somebody serves
+		out, code = empty.run("", "archive", "restore", path)
+	}
+	if code != exitError || !strings.Contains(out, "a service is running") {
+		t.Errorf("restore beside a service = %d %q, want it refused", code, out)
+	}
+}

@@ -245,7 +245,7 @@ func (tr *tracked) settled() bool {
 // outcome is the exit code that an order stands for, 0 for none to speak of.
 func (tr *tracked) outcome() int {
 	switch {
-	case tr.refusal != nil, tr.order.GetFact() == order.Invalid:
+	case tr.refusal != nil, tr.order.GetOutcome() == order.Invalid, tr.order.GetFact() == order.Invalid:
 		return exitInvalid
 	case !tr.settled():
 		return exitWaiting
@@ -263,6 +263,8 @@ func (tr *tracked) state() string {
 		return "conflicting"
 	case tr.order == nil:
 		return "submitted"
+	case tr.order.GetFact() == event.Archived:
+		return tr.order.GetOutcome()
 	default:
 		return tr.order.GetFact()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
@@ -52,6 +53,11 @@ func (r Record) Entity() event.Entity {
 		return event.Entity{}
 	}
 	return e
+}
+
+// Archived reports whether the fact stands for others that an archive has put away.
+func (r Record) Archived() bool {
+	return strings.HasPrefix(r.Subject, event.Root+"."+string(r.Entity().Noun)+"."+event.Archived+".")
 }
 
 // Into reads the data of the event.
@@ -157,6 +163,23 @@ func (j *Journal) appendFact(ctx context.Context, after Record, f event.Fact) (R
 	j.cfg.Probe("append.after " + f.Subject())
 	j.meters.sent(ctx, f)
 	return Record{Stream: Facts, Subject: f.Subject(), Seq: seq, Event: e}, nil
+}
+
+// Put writes a fact as it stands, under its own id, after the one its writer has read. It is
+// for taking back what was put away; all others append. It returns [ErrLost] as
+// [Journal.Append] does.
+func (j *Journal) Put(ctx context.Context, after Record, subject string, e ce.Event) (Record, error) {
+	of, err := event.EntityOf(subject)
+	if err != nil {
+		return Record{}, err
+	}
+	j.cfg.Probe("append.before " + subject)
+	seq, err := j.compareAndAppend(ctx, message(subject, e), e.ID(), after.Seq, of)
+	if err != nil {
+		return Record{}, fmt.Errorf("put %s: %w", of, err)
+	}
+	j.cfg.Probe("append.after " + subject)
+	return Record{Stream: Facts, Subject: subject, Seq: seq, Event: e}, nil
 }
 
 // compareAndAppend publishes m, whose id nobody else has. The same m is published again

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -39,6 +40,17 @@ func (j *Journal) Serve(ctx context.Context, verb string, answer func(ctx contex
 			}
 		}
 	}
+}
+
+// Served reports whether anybody serves a verb.
+func (j *Journal) Served(ctx context.Context, verb string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTry)
+	defer cancel()
+	_, err := j.nc.RequestWithContext(ctx, event.AskSubject(verb), nil)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Ask sends a request of a verb to whoever serves it. It waits until ctx ends for an answer.

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"patchbay.io/pkg/event"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -51,8 +52,11 @@ func Facts() []string {
 func Ended(fact string) bool { return fact == Invalid || fact == Failed || fact == Completed }
 
 // Over reports whether o has ended: its last fact says so, or is a notice and every leg
-// has ended.
+// has ended, or it was put away.
 func Over(o *patchbayv1.Order) bool {
+	if o.GetFact() == event.Archived {
+		return true
+	}
 	if o.GetFact() != Orphaned {
 		return Ended(o.GetFact())
 	}

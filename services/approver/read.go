@@ -53,7 +53,7 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 	if err != nil {
 		return e, err
 	}
-	if e.connection, err = a.last(ctx, event.Connection, id, &t); err != nil || e.connection.None() {
+	if e.connection, err = a.last(ctx, event.Connection, id, &t); err != nil || e.connection.None() || e.connection.Archived() {
 		return e, err
 	}
 	var ch patchbayv1.Change

@@ -205,6 +205,9 @@ func (p *Provisioner) read(ctx context.Context, nudge journal.Record, id string)
 	if e.connection, err = p.last(ctx, event.Connection, id, &t); err != nil {
 		return e, err
 	}
+	if e.connection.Archived() {
+		return entry{}, nil
+	}
 	var ch patchbayv1.Change
 	changed, err := p.last(ctx, event.Change, id, &ch)
 	if err != nil {

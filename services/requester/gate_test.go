@@ -2,10 +2,12 @@ package requester_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"patchbay.io/pkg/archive"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/journal"
@@ -187,4 +189,70 @@ func TestFullJournal(t *testing.T) {
 			t.Errorf("when there is room again the health page says %v", why)
 		}
 	})
+}
+
+// An intent whose order was archived stays known: a repeat is that order still, with no
+// circuit of its own; another payload is refused; and there is nothing left to delete.
+func TestAfterArchive(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		id := w.submit("create", "1", single("one", 100))
+		placed := w.fact(id, order.Placed)
+		w.ready(placed)
+		w.ended(id)
+		connection := placed.GetLegs()[0].GetConnectionId()
+		w.turn(placed.GetLegs()[0].GetExchangeId(), "DEPROVISIONED", "NOT_AVAILABLE")
+		time.Sleep(2 * time.Minute)
+		rep, err := archive.Run(w.t.Context(), w.j, filepath.Join(w.t.TempDir(), "a"), archive.Options{
+			Before: w.j.Now().Add(-time.Minute)})
+		if err != nil || rep.Entities < 3 || len(rep.Kept) > 0 {
+			t.Fatalf("archive = %+v, %v; want order, circuit and hold put away", rep, err)
+		}
+		w.stop()
+		w.run(nil)
+
+		w.submit("create", "1", single("one", 100)+" ")
+		w.submit("create", "1", single("two", 200))
+		refusal := new(patchbayv1.Refusal)
+		last := w.lastOf(event.Entity{Noun: event.Refusal, ID: id})
+		if err := last.Into(refusal); err != nil || refusal.GetIntentId() != "1" || refusal.GetSource() != "test" || len(refusal.GetDifferences()) == 0 {
+			t.Errorf("another payload: refusal %v (%v), want it to name the intent and that it differs", refusal, err)
+		}
+		gone := w.ended(w.submit("delete", "2", `{"target":{"orderId":"`+id+`"}}`))
+		if gone.GetOutcome() != order.Invalid || !strings.Contains(gone.GetViolations()[0].GetHint(), "archived") {
+			t.Errorf("a delete of it: %s %v, want invalid, since it is archived", gone.GetOutcome(), gone.GetViolations())
+		}
+		if gone := w.ended(w.submit("delete", "3", `{"target":{"connectionId":"`+connection+`"}}`)); gone.GetOutcome() != order.Invalid {
+			t.Errorf("a delete of its circuit: %s, want invalid", gone.GetOutcome())
+		}
+		again := w.submit("create", "4", single("again", 100))
+		w.fact(again, order.Placed) // the tag's hold goes on after the archive
+		if rec, err := w.j.Last(w.t.Context(), orderEntity(id)); err != nil || !rec.Archived() {
+			t.Errorf("the order's last fact is %q (%v), want it archived still", rec.Subject, err)
+		}
+		if n := w.fake.Calls("Place"); n != 2 {
+			t.Errorf("%d calls to place, want 2", n)
+		}
+		for seq := uint64(1); seq <= 3; seq++ {
+			if rec, err := w.j.Intent(w.t.Context(), seq); err != nil || !rec.None() {
+				t.Errorf("intent %d is still there (%v)", seq, err)
+			}
+		}
+	})
+}
+
+// lastOf waits for a fact of an entity and returns its last.
+func (w *world) lastOf(e event.Entity) journal.Record {
+	w.t.Helper()
+	for range 600 {
+		rec, err := w.j.Last(w.t.Context(), e)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !rec.None() {
+			return rec
+		}
+		time.Sleep(time.Second)
+	}
+	w.t.Fatalf("no fact of %s", e)
+	return journal.Record{}
 }

@@ -295,7 +295,7 @@ func (r *Requester) refuse(ctx context.Context, a *asked, o *patchbayv1.Order, o
 		return err
 	}
 	next := &patchbayv1.Refusal{
-		Fact: "conflicting", OrderId: a.orderID, Source: o.GetSource(), IntentId: o.GetIntentId(),
+		Fact: "conflicting", OrderId: a.orderID, Source: a.rec.Event.Source(), IntentId: a.rec.Event.ID(),
 		Message: fmt.Sprintf("source and id belong to the order of another payload (%.12s, this is %.12s); "+
 			"send a new intent under a new id", o.GetPayloadDigest(), a.digest),
 		Differences: differences(o, a),
@@ -320,8 +320,11 @@ func differences(o *patchbayv1.Order, a *asked) []*patchbayv1.Difference {
 	if o.GetKind() != a.kind {
 		return []*patchbayv1.Difference{{Field: "type", Was: event.IntentType(event.Intent, o.GetKind()), Now: a.rec.Event.Type()}}
 	}
-	all := intent.Differences(payload(o), a.redacted)
-	if len(all) == 0 { // only in what cannot be read
+	var all []*patchbayv1.Difference
+	if o.GetFact() != event.Archived { // then its payload is not here
+		all = intent.Differences(payload(o), a.redacted)
+	}
+	if len(all) == 0 { // or they differ only in what cannot be read
 		all = []*patchbayv1.Difference{{Field: "", Was: o.GetPayloadDigest(), Now: a.digest}}
 	}
 	return all

@@ -118,10 +118,11 @@ func (r *Requester) readCircuit(ctx context.Context, o *patchbayv1.Order, l *pat
 	return c, err
 }
 
-// lastTransition reads the last fact of a connection; nil if it was not seen yet.
+// lastTransition reads the last fact of a connection; nil if it was not seen yet, or was put
+// away.
 func (r *Requester) lastTransition(ctx context.Context, connection string) (*patchbayv1.Transition, uint64, error) {
 	rec, err := r.rt.Journal.Last(ctx, event.Entity{Noun: event.Connection, ID: connection})
-	if err != nil || rec.None() {
+	if err != nil || rec.None() || rec.Archived() {
 		return nil, 0, err
 	}
 	t := new(patchbayv1.Transition)

@@ -166,6 +166,8 @@ func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.
 		return violation(field, fmt.Sprintf("%q", value), "an order that is known here", ""), nil
 	case target.GetKind() != exchange.Create:
 		return violation(field, fmt.Sprintf("%q", value), "an order that creates", "it is a "+target.GetKind()), nil
+	case target.GetFact() == event.Archived:
+		return violation(field, fmt.Sprintf("%q", value), "an order whose circuits may still stand", "it ended long ago and is archived"), nil
 	}
 	o.TargetOrderId = id
 	o.Account, o.Exchange, o.Api = target.GetAccount(), target.GetExchange(), target.GetApi()
@@ -260,7 +262,7 @@ func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id
 			return nil, err
 		}
 		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit that is known here",
-			"a circuit that was just ordered may take some seconds to be seen"), nil
+			"a circuit that was just ordered may take some seconds to be seen; one that ended long ago may be archived"), nil
 	}
 	c := t.GetConnection()
 	buyer, err := r.buyerOf(ctx, c)

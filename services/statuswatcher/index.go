@@ -239,6 +239,10 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.version++
+	if o.GetFact() == event.Archived {
+		x.forget(id)
+		return
+	}
 	if old := x.orders[id]; old == nil || r.Seq > old.seq {
 		x.orders[id] = newOrderNote(o, r)
 	}
@@ -326,6 +330,26 @@ func (x *index) close(id string, o *patchbayv1.Order) {
 		}
 	}
 	delete(x.told, id)
+}
+
+// forget drops an order that was put away, and so are its circuits. The lock is held.
+func (x *index) forget(id string) {
+	if n := x.orders[id]; n != nil {
+		for _, exchangeID := range n.legs {
+			if x.claims[exchangeID].order == id {
+				delete(x.claims, exchangeID)
+			}
+		}
+	}
+	delete(x.orders, id)
+	delete(x.told, id)
+	for key, all := range x.byKey {
+		if all = slices.DeleteFunc(all, func(p placing) bool { return p.order == id }); len(all) == 0 {
+			delete(x.byKey, key)
+		} else {
+			x.byKey[key] = all
+		}
+	}
 }
 
 // await notes the circuits that an order has placed and nobody has seen.
