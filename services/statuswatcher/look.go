@@ -110,13 +110,20 @@ func (a *watch) visitOnce(ctx context.Context, c chase) result {
 
 // vanished is a circuit that was placed and that nobody ever saw, as far as it is known,
 // once that has lasted for two full sweeps: somebody deleted it before we looked. Without
-// a word of it its order would wait for ever. It is nil where it may still turn up.
+// a word of it its order would wait for ever. Of what is deleted by an order, like a
+// request that is withdrawn as soon as it is made, nothing else is to be expected, so the
+// time within which an exchange shows what it does is enough. It is nil where it may still
+// turn up.
 func (a *watch) vanished(exchangeID string) *patchbayv1.Connection {
+	ex := exchangeOf(a.account.API)
+	wait := 2 * a.pace.Full
+	if a.index.deleting(event.ConnectionID(ex, exchangeID)) {
+		wait = min(wait, a.account.Attempt+a.account.Quiet)
+	}
 	since, ok := a.index.unseenSince(exchangeID, a.account.Name)
-	if !ok || a.Healthy() != nil || a.rt.Journal.Now().Sub(since) < 2*a.pace.Full {
+	if !ok || a.Healthy() != nil || a.rt.Journal.Now().Sub(since) < wait {
 		return nil
 	}
-	ex := exchangeOf(a.account.API)
 	c := &patchbayv1.Connection{
 		Id: event.ConnectionID(ex, exchangeID), Exchange: ex, Api: string(a.account.API), ExchangeId: exchangeID,
 		BuyerAccount: a.account.Name,

@@ -81,6 +81,33 @@ func TestVanishedUnseen(t *testing.T) {
 	}
 }
 
+// A circuit that an order deletes before anybody looked is announced as gone as soon as the
+// exchange would show it if it were there, and not after hours.
+func TestDeletedUnseen(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	w.rt.Accounts.Accounts[0].Attempt, w.rt.Accounts.Accounts[0].Quiet = 100*time.Millisecond, 200*time.Millisecond
+	o := placing("o-1", "x-1")
+	w.order(t, o)
+	began := time.Now()
+	w.order(t, placed(o, "x-1"))
+	w.order(t, &patchbayv1.Order{
+		Id: "o-2", Fact: "placed", Kind: "delete", Account: "acme", Exchange: "equinix", Api: "ecx",
+		Legs: []*patchbayv1.OrderLeg{{
+			Leg: "primary", State: "placed", ExchangeId: "x-1", ConnectionId: event.ConnectionID("equinix", "x-1"),
+		}},
+	})
+	pace := fast
+	pace.Full = time.Hour
+	w.run(t, pace)
+	r := w.facts(t, event.Connection.Filter("deprovisioned.not_available", event.ConnectionID("equinix", "x-1")), 1)[0]
+	if d := time.Since(began); d < 300*time.Millisecond {
+		t.Errorf("announced as gone after %v; it may be shown for 300ms", d)
+	}
+	if c := transition(t, r).GetConnection(); c.GetOrderId() != "o-1" || c.GetExchangeId() != "x-1" {
+		t.Errorf("connection = %v, want that of o-1", c)
+	}
+}
+
 // A circuit is seen before its order knows that it was placed.
 func TestOrderOfCircuitSeenEarly(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))
