@@ -67,17 +67,57 @@ func (r Record) Into(m proto.Message) error { return event.Unmarshal(r.Event.Dat
 func (r Record) Number() uint64 { return event.Sequence(r.Event) }
 
 // Last returns the last fact of e, as the stream's leader has it; the zero Record if
-// there is none.
+// there is none. In a [Handler] that was woken by a fact of e it is that one, or a newer.
 func (j *Journal) Last(ctx context.Context, e event.Entity) (Record, error) {
 	return j.last(ctx, Facts, e.Filter())
 }
 
 func (j *Journal) last(ctx context.Context, stream, filter string) (Record, error) {
-	m, err := j.lastMessage(ctx, stream, filter)
-	if err != nil || m == nil {
-		return Record{}, err
+	deadline := time.Now().Add(appendTry)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		m, err := j.lastMessage(ctx, stream, filter)
+		if err != nil {
+			return Record{}, err
+		}
+		n := nudgeOf(ctx)
+		if stream != Facts || n.filter != filter || m != nil && m.Sequence >= n.seq {
+			if m == nil {
+				return Record{}, nil
+			}
+			return rawRecord(stream, m)
+		}
+		if time.Now().After(deadline) {
+			return Record{}, fmt.Errorf("read %s: the leader does not know fact %d yet", filter, n.seq)
+		}
+		select {
+		case <-ctx.Done():
+			return Record{}, ctx.Err()
+		case <-time.After(wait):
+		}
 	}
-	return rawRecord(stream, m)
+}
+
+// nudge is the fact that woke a handler. A consumer's server may hand a fact out before the
+// stream's leader has applied it, so a read in the handler may find less than the handler
+// was told; and what is concluded from that, and acknowledged, nobody looks at again.
+type nudge struct {
+	filter string
+	seq    uint64
+}
+
+type nudgeKey struct{}
+
+func nudgeOf(ctx context.Context) nudge {
+	n, _ := ctx.Value(nudgeKey{}).(nudge)
+	return n
+}
+
+// nudged remembers r for the reads of its handler.
+func nudged(ctx context.Context, r Record) context.Context {
+	if e := r.Entity(); r.Stream == Facts && e != (event.Entity{}) {
+		return context.WithValue(ctx, nudgeKey{}, nudge{e.Filter(), r.Seq})
+	}
+	return ctx
 }
 
 // lastMessage is the last message that a filter matches, as the leader has it; nil if there

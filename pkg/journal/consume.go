@@ -266,7 +266,7 @@ func (j *Journal) handle(ctx context.Context, c Consumer, msg jetstream.Msg, h H
 		cancel()
 		_ = renewing.Wait() // it returns nil
 	}()
-	return h(ctx, r)
+	return h(nudged(ctx, r), r)
 }
 
 func (j *Journal) record(stream string, msg jetstream.Msg) (Record, error) {

@@ -75,3 +75,52 @@ func TestClientAsksAgain(t *testing.T) {
 		t.Errorf("it asked again after %v, want seconds", took)
 	}
 }
+
+// A handler that reads what woke it finds that, or something newer, though the leader does
+// not know it yet.
+func TestReadOfNudge(t *testing.T) {
+	t.Parallel()
+	if testenv.Clustered() {
+		t.Skip("about one server")
+	}
+	n := testenv.StartNATS(t)
+	writer := n.Open(t, journal.Config{})
+	nc, err := nats.Connect(n.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	// Somebody who knows nothing answers the first read.
+	if _, err := nc.Subscribe("nobody.>", func(m *nats.Msg) {
+		if err := m.Respond([]byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	way := &misled{server: n.URL, word: []byte("$JS.API.STREAM.MSG.GET.JOURNAL"), other: []byte("nobody.STREAM.MSG.GET.JOURNALS")}
+	reader := n.Open(t, journal.Config{InProcess: way})
+	want, err := writer.Append(t.Context(), journal.Record{}, fact("o-1", "accepted"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	got := make(chan uint64, 1)
+	err = reader.Consume(ctx, journal.Consumer{Durable: "test", Stream: journal.Facts, Filters: []string{"patchbay.order.>"}},
+		func(ctx context.Context, r journal.Record) error {
+			defer cancel()
+			last, err := reader.Last(ctx, r.Entity())
+			got <- last.Seq
+			return err
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq := <-got; seq != want.Seq || !way.done.Load() {
+		t.Errorf("the handler of fact %d reads fact %d (misled: %v)", want.Seq, seq, way.done.Load())
+	}
+}
