@@ -126,7 +126,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	got := map[string][]string{}
-	for _, v := range judge([]string{"invariant 1: two circuits", "2: no order", "subscriber: lost one", "requester-1 ended by itself", "77: what"}) {
+	for _, v := range judge([]string{"invariant 1: two circuits", "2: no order,\nat all", "subscriber: lost one", "requester-1 ended by itself", "77: what"}) {
 		if v.Holds == (len(v.Found) > 0) {
 			t.Errorf("%s holds: %v, and was found to be %v", v.Number, v.Holds, v.Found)
 		}
@@ -135,7 +135,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"1": {"two circuits"}, "2": {"no order"}, "subscriber": {"lost one"}, "program": {"requester-1 ended by itself", "77: what"},
+		"1": {"two circuits"}, "2": {"no order,\nat all"}, "subscriber": {"lost one"}, "program": {"requester-1 ended by itself", "77: what"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the verdict is %v, want %v", got, want)

@@ -46,14 +46,19 @@ type plot struct {
 	w   *world
 	rng *rand.Rand
 	// most is how long anything may last that makes the exchange do late what it was asked
-	// for. Three of them together stay below the quiet time, on which the promise rests.
+	// for. All of them together stay below the quiet time, on which the promise rests.
 	most time.Duration
 	// all is the longest that anything lasts.
 	all time.Duration
+	// late is when the exchange does what nobody waits for any more.
+	late time.Duration
 }
 
 func newPlot(w *world, seed uint64) *plot {
-	return &plot{w: w, rng: rand.New(rand.NewPCG(seed, 2)), most: w.opts.quiet * 3 / 10, all: min(40*time.Second, w.opts.over/2)}
+	most := w.opts.quiet * 3 / 10
+	return &plot{
+		w: w, rng: rand.New(rand.NewPCG(seed, 2)), most: most, all: min(40*time.Second, w.opts.over/2), late: w.opts.attempt + most/2,
+	}
 }
 
 // draw returns n faults of all kinds, mixed.
@@ -87,9 +92,6 @@ func (p *plot) anyone() *program {
 	all := p.w.programs()
 	return all[p.rng.IntN(len(all))]
 }
-
-// late reports whether whoever is away makes the exchange late.
-func (p *plot) late(of *program) bool { return of == p.w.exchange }
 
 // crash kills a process and starts it again.
 func (p *plot) crash() *fault {
@@ -162,7 +164,7 @@ func (w *world) leader(ctx context.Context) (string, error) {
 func (p *plot) freeze() *fault {
 	of := p.anyone()
 	span := p.between(time.Second, p.all)
-	if p.late(of) {
+	if of == p.w.exchange {
 		span = p.between(time.Second, p.most)
 	}
 	return &fault{
@@ -247,7 +249,7 @@ func (p *plot) misbehave() *fault {
 		{Kind: sandbox.LostAnswer}, {Kind: sandbox.LostAnswer}, {Kind: sandbox.ResetBefore},
 		{Kind: sandbox.ErrorBefore}, {Kind: sandbox.ErrorAfter, Status: 502}, {Kind: sandbox.ErrorAfter, Status: 503},
 		{Kind: sandbox.Throttle}, {Kind: sandbox.Throttle, RetryAfter: 2 * time.Second},
-		{Kind: sandbox.Slow, Delay: p.most}, {Kind: sandbox.SlowCommit, Delay: p.most},
+		{Kind: sandbox.Slow, Delay: p.most}, {Kind: sandbox.SlowCommit, Delay: p.late},
 		{Kind: sandbox.SlowAnswer, Delay: p.most}, {Kind: sandbox.Garbage}, {Kind: sandbox.ForeignError}, {Kind: sandbox.Redirect},
 		{Kind: sandbox.Hide, Delay: p.most, Match: sandbox.Match{Method: http.MethodPost}},
 	}
@@ -264,7 +266,7 @@ func (p *plot) misbehave() *fault {
 // Nothing there keeps a second request from being carried out too.
 func (p *plot) lateCommits() *fault {
 	return p.scripted(sandbox.Fault{
-		Kind: sandbox.SlowCommit, Delay: p.most, Times: -1, Every: 2,
+		Kind: sandbox.SlowCommit, Delay: p.late, Times: -1, Every: 2,
 		Match: sandbox.Match{Method: http.MethodPost, Path: "/v2/services/third-party"},
 	}, p.all/2)
 }

@@ -217,7 +217,7 @@ func (r *run) all(ctx context.Context) (found []string, err error) {
 // connect opens a window on the journal and draws what upstream wants.
 func (r *run) connect(ctx context.Context) ([]*wish, error) {
 	// The services make the streams.
-	err := within(ctx, time.Minute, "open the journal", func(ctx context.Context) (err error) {
+	err := within(ctx, 3*time.Minute, "open the journal", func(ctx context.Context) (err error) {
 		r.j, err = journal.Open(ctx, journal.Config{URL: r.w.natsURL, Name: "chaos", Client: true})
 		return err
 	})

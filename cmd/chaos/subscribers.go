@@ -57,6 +57,15 @@ func (s *subscriber) compare(all map[string]bool) {
 	}
 }
 
+// catchUp compares until nothing is missing any more, or it is clear that nothing comes.
+func (s *subscriber) catchUp(ctx context.Context, all map[string]bool) {
+	for range 60 {
+		if s.compare(all); s.Missing == 0 || !sleep(ctx, time.Second) {
+			return
+		}
+	}
+}
+
 func (s *subscriber) found() []string {
 	var all []string
 	if s.Missing > 0 {

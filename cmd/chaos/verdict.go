@@ -47,7 +47,7 @@ func promises() []verdict {
 	}
 }
 
-var numbered = regexp.MustCompile(`^(?:invariant )?(\w+): (.*)$`)
+var numbered = regexp.MustCompile(`(?s)^(?:invariant )?(\w+): (.*)$`)
 
 // judge sorts what was found by what it breaks.
 func judge(found []string) []verdict {
@@ -110,7 +110,7 @@ func (r *run) check(ctx context.Context) ([]string, error) {
 	}
 	r.circuits = len(invariants.Circuits(books))
 	for _, s := range r.subscribers {
-		s.compare(ids)
+		s.catchUp(ctx, ids)
 		for _, f := range s.found() {
 			found = append(found, "subscriber: "+f)
 		}

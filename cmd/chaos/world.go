@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -59,19 +60,24 @@ type instance struct {
 // links are all of an instance.
 func (i *instance) links() []*link { return append([]*link{i.redis, i.sandbox}, i.nats...) }
 
-// freePorts are addresses on which nobody listens now.
+// freePorts are addresses on which nobody listens now, below the ports that the system
+// gives to whoever connects somewhere.
 func freePorts(n int) ([]string, error) {
 	var all []string
 	var lc net.ListenConfig
-	for range n {
-		l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	var last error
+	for range 100 * n {
+		l, err := lc.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", 10000+mathrand.IntN(20000)))
 		if err != nil {
-			return nil, err
+			last = err
+			continue
 		}
 		defer func() { _ = l.Close() }() // it was to hold the port only
-		all = append(all, l.Addr().String())
+		if all = append(all, l.Addr().String()); len(all) == n {
+			return all, nil
+		}
 	}
-	return all, nil
+	return nil, fmt.Errorf("no free ports: %w", last)
 }
 
 // raise starts everything and waits until it is ready.
@@ -99,7 +105,7 @@ func raise(ctx context.Context, opts options, dir, binary string) (*world, error
 			return w, err
 		}
 	}
-	err = within(ctx, 90*time.Second, "start", func(ctx context.Context) error {
+	err = within(ctx, 3*time.Minute, "start", func(ctx context.Context) error {
 		for _, i := range w.instances {
 			if _, err := get(ctx, "http://"+i.http+"/readyz"); err != nil {
 				return fmt.Errorf("%s: %w", i.name, err)
@@ -364,13 +370,19 @@ func (w *world) inventory(ctx context.Context) (sandbox.Inventory, error) {
 // issuer returns what has the seller issue service tokens for the Z side, each for a VLAN
 // of its own.
 func (w *world) issuer(ctx context.Context) (issue func() string, failed func() error, err error) {
-	b, err := call(ctx, http.MethodPost, w.sandboxBase+"/oauth2/v1/token", object{
-		"grant_type": "client_credentials", "client_id": "cloud-client", "client_secret": "cloud-secret",
-	})
 	var login struct {
 		Token string `json:"access_token"`
 	}
-	if err = errors.Join(err, json.Unmarshal(b, &login)); err != nil {
+	err = within(ctx, time.Minute, "log in at the exchange", func(ctx context.Context) error {
+		b, err := call(ctx, http.MethodPost, w.sandboxBase+"/oauth2/v1/token", object{
+			"grant_type": "client_credentials", "client_id": "cloud-client", "client_secret": "cloud-secret",
+		})
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, &login)
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	n := 0
