@@ -107,8 +107,9 @@ func (s *subscriber) durable(ctx context.Context, urls string, patience time.Dur
 
 // live is one life of a durable subscriber.
 func (s *subscriber) live(ctx context.Context, urls string) error {
-	nc, err := nats.Connect(urls, nats.Name("subscriber"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
-		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2))
+	// A request that was parked at a server which is gone is made anew by the next life; who
+	// reconnects may wait for its answer for ever.
+	nc, err := nats.Connect(urls, nats.Name("subscriber"), nats.NoReconnect(), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2))
 	if err != nil {
 		return err
 	}
@@ -130,12 +131,9 @@ func (s *subscriber) live(ctx context.Context, urls string) error {
 	defer context.AfterFunc(ctx, msgs.Stop)()
 	defer msgs.Stop()
 	for {
-		m, err := msgs.Next()
-		switch {
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			return err // its server is away; begin again
-		case err != nil:
-			return err
+		m, err := msgs.Next(jetstream.NextMaxWait(20 * time.Second))
+		if err != nil {
+			return err // its server is away, or there is no news; begin again
 		}
 		s.take(m)
 		if err := m.Ack(); err != nil {
