@@ -303,7 +303,12 @@ func (j *Journal) settle(ctx context.Context, c Consumer, msg jetstream.Msg, err
 		if berr := j.bury(ctx, c, msg, err); berr != nil {
 			return "retry", errors.Join(berr, msg.NakWithDelay(time.Minute)) // never drop what we could not set aside
 		}
-		return "dead", msg.TermWithReason(err.Error())
+		terr := msg.TermWithReason(err.Error())
+		if c.Stream == Intents {
+			// Its copy is the one to send again; two of them would keep its secrets twice.
+			terr = errors.Join(terr, j.DropIntent(ctx, md.Sequence.Stream))
+		}
+		return "dead", terr
 	case errors.As(err, &l):
 		return "later", msg.NakWithDelay(l.after)
 	case errors.Is(err, ErrLost):

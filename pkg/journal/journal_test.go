@@ -221,6 +221,9 @@ func TestUndecodableIntent(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	if left, err := j.Intent(t.Context(), 1); err != nil || !left.None() {
+		t.Errorf("the intent is still in INTENTS, too (%v), want its copy alone", err)
+	}
 }
 
 // Days pass in a bubble: a timer is never early, and arming again replaces it.

@@ -240,6 +240,9 @@ func (b *bench) decide(r journal.Record) {
 	if err := b.a.Decision(b.t.Context(), r); err != nil {
 		b.t.Fatalf("decide: %v", err)
 	}
+	if left, err := b.j.Intent(b.t.Context(), r.Seq); err != nil || !left.None() {
+		b.t.Errorf("decision %s is still in INTENTS (%v), want it deleted once it is dealt with", r.Event.ID(), err)
+	}
 }
 
 func (b *bench) refusal() (*patchbayv1.Refusal, uint64) {

@@ -18,8 +18,16 @@ import (
 var errInferred = errors.New("the connection's status is inferred and not seen")
 
 // Decision handles a person's decision. One that cannot be read, or that names no
-// connection, is a dead letter; any other changes the approval or is refused.
+// connection, is a dead letter; any other changes the approval or is refused, and is then
+// deleted: what came of it is in the journal.
 func (a *Approver) Decision(ctx context.Context, r journal.Record) error {
+	if err := a.decide(ctx, r); err != nil {
+		return err
+	}
+	return a.rt.Journal.DropIntent(ctx, r.Seq)
+}
+
+func (a *Approver) decide(ctx context.Context, r journal.Record) error {
 	d, wrong, err := readDecision(r)
 	if err != nil {
 		return journal.Permanent(err)
