@@ -6,12 +6,17 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"patchbay.io/pkg/event"
 )
 
 // errorHeader carries the error of an answer.
 const errorHeader = "Patchbay-Error"
+
+// answering is how many requests of a verb an instance answers at one time. An answer may
+// have to wait for an exchange.
+const answering = 16
 
 // Serve answers requests of a verb until ctx ends: of all who serve the verb, one gets
 // each request. The answer's error reaches the asker as text.
@@ -21,7 +26,12 @@ func (j *Journal) Serve(ctx context.Context, verb string, answer func(ctx contex
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", verb, err)
 	}
-	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone already
+	var work errgroup.Group
+	work.SetLimit(answering)
+	defer func() {
+		_ = sub.Unsubscribe() // the connection may be gone already
+		_ = work.Wait()       // all return nil
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,15 +39,10 @@ func (j *Journal) Serve(ctx context.Context, verb string, answer func(ctx contex
 		case <-j.ctx.Done():
 			return nil
 		case m := <-requests:
-			reply := nats.NewMsg(m.Reply)
-			body, err := answer(ctx, m.Data)
-			if err != nil {
-				reply.Header.Set(errorHeader, oneLine(err.Error()))
-			}
-			reply.Data = body
-			if err := m.RespondMsg(reply); err != nil {
-				j.cfg.Log.Warn().Err(err).Str("verb", verb).Msg("answer not sent")
-			}
+			work.Go(func() error {
+				j.respond(ctx, verb, m, answer)
+				return nil
+			})
 		}
 	}
 }
@@ -51,6 +56,18 @@ func (j *Journal) Served(ctx context.Context, verb string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func (j *Journal) respond(ctx context.Context, verb string, m *nats.Msg, answer func(context.Context, []byte) ([]byte, error)) {
+	reply := nats.NewMsg(m.Reply)
+	body, err := answer(ctx, m.Data)
+	if err != nil {
+		reply.Header.Set(errorHeader, oneLine(err.Error()))
+	}
+	reply.Data = body
+	if err := m.RespondMsg(reply); err != nil {
+		j.cfg.Log.Warn().Err(err).Str("verb", verb).Msg("answer not sent")
+	}
 }
 
 // Ask sends a request of a verb to whoever serves it. It waits until ctx ends for an answer.

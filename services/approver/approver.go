@@ -60,6 +60,7 @@ const most = 8
 type Approver struct {
 	rt       service.Runtime
 	policies map[string]policy.Policy
+	lanes    *service.Lanes // one an account
 }
 
 // Run answers requests until ctx ends.
@@ -80,7 +81,9 @@ func Run(ctx context.Context, rt service.Runtime) error {
 	} {
 		group.Go(func() error {
 			return rt.Journal.Consume(ctx, journal.Consumer{
-				Durable: name + c.suffix, Stream: c.stream, Filters: c.filters}, c.handle)
+				Durable: name + c.suffix, Stream: c.stream, Filters: c.filters,
+				Limit: service.Handlers(len(rt.Accounts.Sellers())),
+			}, c.handle)
 		})
 	}
 	group.Go(func() error {
@@ -111,7 +114,7 @@ func dueFilters() []string {
 // New returns an approver; [Run] makes it work. It fails if the rules of an account
 // cannot be compiled.
 func New(rt service.Runtime) (*Approver, error) {
-	a := &Approver{rt: rt, policies: map[string]policy.Policy{}}
+	a := &Approver{rt: rt, policies: map[string]policy.Policy{}, lanes: service.NewLanes()}
 	for _, acc := range rt.Accounts.Sellers() {
 		p, err := policy.Compile(acc.Policy)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"patchbay.io/pkg/approval"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -50,6 +51,12 @@ func (a *Approver) carryOut(ctx context.Context, r journal.Record) error {
 	if client == nil {
 		return journal.Later(refusedPause, fmt.Errorf("no client for account %s", e.account))
 	}
+	leave, err := a.lanes.Enter(e.account)
+	var full service.LaneFull
+	if errors.As(err, &full) {
+		return journal.Later(full.After, err)
+	}
+	defer leave()
 	if pending, err := a.pending(ctx, client, w); err != nil || !pending {
 		return err
 	}

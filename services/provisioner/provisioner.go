@@ -64,6 +64,7 @@ type Provisioner struct {
 	rt     service.Runtime
 	ledger hold.Ledger
 	tags   *tags
+	lanes  *service.Lanes // one an account
 }
 
 // Run carries out approvals until ctx ends.
@@ -80,7 +81,9 @@ func Run(ctx context.Context, rt service.Runtime) error {
 	} {
 		group.Go(func() error {
 			return rt.Journal.Consume(ctx, journal.Consumer{
-				Durable: name + c.suffix, Stream: c.stream, Filters: c.filters}, p.Handle)
+				Durable: name + c.suffix, Stream: c.stream, Filters: c.filters,
+				Limit: service.Handlers(len(rt.Accounts.Sellers())),
+			}, p.Handle)
 		})
 	}
 	group.Go(func() error {
@@ -94,6 +97,7 @@ func Run(ctx context.Context, rt service.Runtime) error {
 func New(rt service.Runtime) *Provisioner {
 	return &Provisioner{
 		rt: rt, ledger: hold.Ledger{Journal: rt.Journal, By: name}, tags: newTags(rt.Journal),
+		lanes: service.NewLanes(),
 	}
 }
 
@@ -157,6 +161,12 @@ func (p *Provisioner) do(ctx context.Context, e *entry, d deed) (bool, error) {
 
 // atExchange does a deed that the exchange has a part in.
 func (p *Provisioner) atExchange(ctx context.Context, e *entry, d deed) (bool, error) {
+	leave, err := p.lanes.Enter(e.account.Name)
+	var full service.LaneFull
+	if errors.As(err, &full) {
+		return false, journal.Later(full.After, err)
+	}
+	defer leave()
 	switch d {
 	case choose:
 		return p.choose(ctx, e)

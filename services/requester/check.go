@@ -29,7 +29,7 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 	if in == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
-	leave, err := r.slots.enter(h.s.order)
+	leave, err := r.enter(h.s.order)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"google.golang.org/protobuf/proto"
@@ -69,6 +70,10 @@ func (r *Requester) advance(ctx context.Context, id string, n nudge) error {
 		s.held, s.looked, s.asked, s.queued = h.held, h.looked, h.asked, h.queued
 		h.s, h.rec = s, rec
 		more, err := r.do(ctx, h, decide(s, n.now))
+		var full service.LaneFull
+		if errors.As(err, &full) {
+			more, err = r.rest(ctx, h, r.rt.Journal.Now().Add(full.After))
+		}
 		switch {
 		case errors.Is(err, journal.ErrLost): // somebody else did the next thing
 		case err != nil:
@@ -122,9 +127,7 @@ func (r *Requester) append(ctx context.Context, h *handling, next *patchbayv1.Or
 	return err
 }
 
-// wait frees what is not needed any more and sets the timer. If the order has gone on
-// meanwhile, this may have replaced the timer of who saw that by a later one; then it
-// reports that there is more to do, and what follows sets the timer that is due.
+// wait frees what is not needed any more and sets the timer; see rest.
 func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (more bool, err error) {
 	if err := r.release(ctx, h); err != nil {
 		return false, err
@@ -132,6 +135,13 @@ func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (mor
 	if until.IsZero() {
 		until = r.rt.Journal.Now().Add(backstop)
 	}
+	return r.rest(ctx, h, until)
+}
+
+// rest sets the timer. If the order has gone on meanwhile, this may have replaced the timer
+// of who saw that by a later one; then it reports that there is more to do, and what follows
+// sets the timer that is due.
+func (r *Requester) rest(ctx context.Context, h *handling, until time.Time) (more bool, err error) {
 	e := orderEntity(h.s.order.GetId())
 	if err := r.rt.Journal.Arm(ctx, e, purpose, until); err != nil {
 		return false, err

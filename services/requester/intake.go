@@ -230,7 +230,7 @@ func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *
 		o.Legs = append(o.Legs, &patchbayv1.OrderLeg{Leg: exchange.Secondary, State: order.Open, Name: full.GetSecondary().GetName()})
 	}
 	local := intent.CheckFor(acc.API, in)
-	checked, err := c.Check(ctx, full)
+	checked, err := r.ask(ctx, acc.Name, c, full)
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", o.GetId()).Msg("check is left for later")
 		return exchange.Checked{Violations: local}, nil
@@ -241,6 +241,16 @@ func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *
 	}
 	o.Checked, o.Flow = true, checked.Flow
 	return checked, nil
+}
+
+// ask holds the intent against what the exchange knows, unless enough others wait for that.
+func (r *Requester) ask(ctx context.Context, acc string, c exchange.Client, in *patchbayv1.CreateIntent) (exchange.Checked, error) {
+	leave, err := r.lanes.Enter(acc + " " + checkLane)
+	if err != nil {
+		return exchange.Checked{}, err
+	}
+	defer leave()
+	return c.Check(ctx, in)
 }
 
 // heldMeanwhile reports whether all that is wrong is that another order has the tag or token,

@@ -27,6 +27,14 @@ func (r *Requester) client(o *patchbayv1.Order) (exchange.Client, error) {
 	return c, nil
 }
 
+// enter takes a place in the order's lane, to be given back by leave.
+func (r *Requester) enter(o *patchbayv1.Order) (leave func(), err error) {
+	if o.GetKind() == exchange.Create {
+		return r.lanes.Enter(o.GetAccount() + " " + createLane)
+	}
+	return r.lanes.Enter(o.GetAccount() + " " + actLane)
+}
+
 // place writes down an attempt and makes its one call. Winning that append is the licence
 // to call. The time allowed to the call began before the append.
 func (r *Requester) place(ctx context.Context, h *handling, st step) error {
@@ -41,7 +49,7 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 	if send == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
-	leave, err := r.slots.enter(h.s.order)
+	leave, err := r.enter(h.s.order)
 	if err != nil {
 		return err
 	}
@@ -124,7 +132,7 @@ func (r *Requester) look(ctx context.Context, h *handling, legs []string) error 
 	if err != nil {
 		return err
 	}
-	leave, err := r.slots.enter(h.s.order)
+	leave, err := r.enter(h.s.order)
 	if err != nil {
 		return err
 	}

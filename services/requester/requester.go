@@ -44,11 +44,16 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
+const name = "requester"
+
+// A handler may wait for an exchange for as long as an attempt may take. So each account has
+// lanes: for creates, for deletes and changes, which creates that hang must not hold up, and
+// for the checks of intake.
 const (
-	name = "requester"
-	// limit is how many handlers of a consumer work at one time. A handler may wait for an
-	// exchange for as long as an attempt may take.
-	limit = 64
+	createLane = "create"
+	actLane    = "act"
+	checkLane  = "check"
+	lanes      = 3
 )
 
 // Requester handles intents, and the news that orders wait for.
@@ -57,7 +62,7 @@ type Requester struct {
 	holds hold.Ledger
 	ports ports
 	index *index
-	slots *slots
+	lanes *service.Lanes
 	gate  *gate
 
 	meters meters
@@ -74,7 +79,7 @@ func New(rt service.Runtime, limits Limits) (*Requester, error) {
 		holds: hold.Ledger{Journal: rt.Journal, By: name},
 		ports: ports{all: map[string]knownPorts{}},
 		index: newIndex(),
-		slots: newSlots(),
+		lanes: service.NewLanes(),
 		gate:  newGate(limits),
 
 		meters: m,
@@ -92,6 +97,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	j := rt.Journal
+	handlers := service.Handlers(lanes * len(rt.Accounts.Buyers()))
 	work.Go(func() error {
 		return r.index.follow(ctx, j, func(o *patchbayv1.Order) { r.gate.note(o, j.Now()) })
 	})
@@ -106,7 +112,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 		{journal.Consumer{Durable: name, Stream: journal.Facts, Filters: factFilters()}, r.Fact},
 		{journal.Consumer{Durable: "requester-timers", Stream: journal.Timers, Filters: dueFilters()}, r.Due},
 	} {
-		c.Limit = limit
+		c.Limit = handlers
 		work.Go(func() error { return j.Consume(ctx, c.Consumer, c.handle) })
 	}
 	return work.Wait()

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -31,22 +33,36 @@ type knownPorts struct {
 	asOf time.Time
 }
 
-// of returns the account's ports. It asks the exchange when it was not asked lately, and
-// when fresh is set.
-func (p *ports) of(ctx context.Context, name string, c exchange.Client) ([]string, error) {
+// of returns the account's ports, if they were read lately.
+func (p *ports) of(name string) (ids []string, known bool) {
 	p.mu.Lock()
-	known, ok := p.all[name]
-	p.mu.Unlock()
-	if ok && time.Since(known.asOf) < portsFor {
-		return known.ids, nil
+	defer p.mu.Unlock()
+	k, ok := p.all[name]
+	return k.ids, ok && time.Since(k.asOf) < portsFor
+}
+
+func (p *ports) learn(name string, ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all[name] = knownPorts{ids, time.Now()}
+}
+
+// portsOf returns the account's ports. It asks the exchange when it was not asked lately,
+// unless enough others wait for it.
+func (r *Requester) portsOf(ctx context.Context, name string, c exchange.Client) ([]string, error) {
+	if ids, known := r.ports.of(name); known {
+		return ids, nil
 	}
+	leave, err := r.lanes.Enter(name + " " + checkLane)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	parties, err := c.Parties(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ports of %s: %w", name, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all[name] = knownPorts{parties.Ports, time.Now()}
+	r.ports.learn(name, parties.Ports)
 	return parties.Ports, nil
 }
 
@@ -128,16 +144,23 @@ func (r *Requester) buyersAt(api account.API) (all []string) {
 func (r *Requester) owners(ctx context.Context, port string) ([]string, error) {
 	var owners, at []string
 	away := map[string]error{}
-	for _, a := range r.rt.Accounts.Buyers() {
-		c := r.rt.Clients[a.Name]
-		if c == nil {
-			continue
+	buyers := r.rt.Accounts.Buyers()
+	ports, errs := make([][]string, len(buyers)), make([]error, len(buyers))
+	var asking errgroup.Group // one that hangs must not use up the time of the others
+	for i, a := range buyers {
+		if c := r.rt.Clients[a.Name]; c != nil {
+			asking.Go(func() error {
+				ports[i], errs[i] = r.portsOf(ctx, a.Name, c)
+				return nil
+			})
 		}
-		ids, err := r.ports.of(ctx, a.Name, c)
-		if err != nil {
-			away[exchangeOf(a.API)] = err
+	}
+	_ = asking.Wait() // all return nil
+	for i, a := range buyers {
+		if errs[i] != nil {
+			away[exchangeOf(a.API)] = errs[i]
 		}
-		if slices.Contains(ids, port) {
+		if slices.Contains(ports[i], port) {
 			owners, at = append(owners, a.Name), append(at, exchangeOf(a.API))
 		}
 	}
