@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -35,12 +36,25 @@ type Cooler interface {
 	Cool(ctx context.Context, account string, until time.Time)
 }
 
+// ErrNotTried tells a [Breaker] that a call says nothing about whether the exchange can be
+// reached: its own time was too short, it was given up, or our budget kept it back.
+var ErrNotTried = errors.New("the exchange was not tried")
+
+// A Breaker keeps calls from an exchange that cannot be reached. Package breaker has it.
+type Breaker interface {
+	// Allow lets a call out, or returns [Throttled]. What became of it is told to done, once:
+	// nil if the exchange answered, an error if it did not, and [ErrNotTried].
+	Allow(decides bool) (done func(error), err error)
+}
+
 // Config is what an adapter needs to know of its account.
 type Config struct {
 	Account account.Account
 	// Budget is asked before each request; nil means no limit. One that is a [Cooler] is
 	// told when the exchange throttles and says for how long.
 	Budget Budget
+	// Breaker is asked before each request; nil lets all out.
+	Breaker Breaker
 	// Dial replaces the network in tests; nil means the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Getenv reads credentials; nil means os.Getenv.

@@ -185,6 +185,48 @@ func (w *Wire) cool(ctx context.Context, r Reply) {
 // RoundTrip makes one request, with a span and a line in the log. An empty token sends
 // none. Its errors are those of [Wire.Send].
 func (w *Wire) RoundTrip(ctx context.Context, k Call, token secret.Secret) (Reply, error) {
+	done, err := w.allow(k)
+	if err != nil {
+		return Reply{}, unsent(err)
+	}
+	r, err := w.roundTrip(ctx, k, token)
+	return r, done(r, err)
+}
+
+// allow asks the breaker. What came of the call is told to done, which returns its error.
+func (w *Wire) allow(k Call) (done func(Reply, error) error, err error) {
+	if w.cfg.Breaker == nil {
+		return func(_ Reply, err error) error { return err }, nil
+	}
+	tell, err := w.cfg.Breaker.Allow(k.Decides)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	return func(r Reply, err error) error {
+		tell(reached(r, err, time.Since(began)))
+		return err
+	}, nil
+}
+
+// fair is the least time that a call has to have had before it says that the exchange hangs.
+const fair = 5 * time.Second
+
+// reached says for a [exchange.Breaker] what a call shows that took so long.
+func reached(r Reply, err error, took time.Duration) error {
+	switch {
+	case err == nil && r.Status < http.StatusInternalServerError:
+		return nil
+	case err == nil:
+		return errors.New(r.Words())
+	case errors.As(err, new(exchange.Throttled)), errors.Is(err, context.Canceled),
+		errors.Is(err, context.DeadlineExceeded) && took < fair:
+		return exchange.ErrNotTried
+	}
+	return err
+}
+
+func (w *Wire) roundTrip(ctx context.Context, k Call, token secret.Secret) (Reply, error) {
 	if err := w.take(ctx, k.Purpose); err != nil {
 		return Reply{}, unsent(err)
 	}
