@@ -47,6 +47,7 @@ func vocabulary() map[event.Noun][]string {
 		event.Approval: facts(order.Approvals()),
 		event.Landing:  facts(order.Landings()),
 		event.Hold:     facts(order.Holds()),
+		event.Account:  {service.Paused, service.Resumed},
 	}
 }
 
@@ -101,6 +102,7 @@ func TestContractHasEveryWord(t *testing.T) {
 		{"approval", "fact", vocabulary()[event.Approval]},
 		{"landing", "fact", vocabulary()[event.Landing]},
 		{"hold", "fact", vocabulary()[event.Hold]},
+		{"account", "fact", vocabulary()[event.Account]},
 		{"connection", "status", statuses},
 		{"connection", "providerStatus", providers},
 	} {

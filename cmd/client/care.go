@@ -169,8 +169,8 @@ func accountsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return checkAccounts(cmd, args[0], asJSON) },
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd := OnlySubcommands(&cobra.Command{Use: "accounts", Short: "Look after the accounts file", GroupID: "care"})
-	cmd.AddCommand(check)
+	cmd := OnlySubcommands(&cobra.Command{Use: "accounts", Short: "Look after the accounts", GroupID: "care"})
+	cmd.AddCommand(check, accountsListCommand(), pauseCommand(), resumeCommand())
 	return cmd
 }
 

@@ -221,3 +221,26 @@ func TestWrongExamplesAreAnswered(t *testing.T) {
 		}
 	}
 }
+
+// An operator pauses an account: its orders wait and say why, and go on once it is resumed.
+func TestPauseAccount(t *testing.T) {
+	r := startUp(t)
+	const example = "../../examples/ecx/01-dot1q-to-dot1q.intent.json"
+	step := func(wantCode int, want string, args ...string) {
+		t.Helper()
+		out, code := patchbay(t, r, args...)
+		if code != wantCode || !strings.Contains(out, want) {
+			t.Fatalf("%s: exit code %d, want %d, with %q:\n%s", strings.Join(args, " "), code, wantCode, want, out)
+		}
+	}
+	step(1, `no account "acme-exc"; the accounts file has acme-ecx,`, "accounts", "pause", "acme-exc")
+	step(0, "acme-ecx is paused", "accounts", "pause", "acme-ecx", "--by", "ada", "--reason", "the API moves")
+	step(0, "paused by ada: the API moves", "accounts", "list")
+	step(5, "waits for its account to be resumed on operator", "intent", "submit", example, "--wait", "--timeout", "5s")
+	step(0, "patchbay accounts resume acme-ecx", "explain", "JohnDoe_Dot1Q_To_Dot1Q")
+	step(0, "acme-ecx is resumed", "accounts", "resume", "acme-ecx")
+	step(0, "completed", "intent", "submit", example, "--wait")
+	if out, _ := patchbay(t, r, "accounts", "list"); strings.Contains(out, "paused") || !strings.Contains(out, "cloud-packetfabric") {
+		t.Errorf("after the account was resumed:\n%s", out)
+	}
+}

@@ -65,6 +65,7 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	rt.Check = tel.Check
+	rt.CheckAccounts(tel.Check)
 	tel.Check(name+" journal", rt.Journal.Healthy)
 	tel.Check(name+" redis", rt.View.Healthy)
 	tel.Ready("view", func() (bool, any) {

@@ -140,6 +140,8 @@ func withFact(t *testing.T, n event.Noun) interface {
 		return new(patchbayv1.Landing)
 	case event.Hold:
 		return new(patchbayv1.Hold)
+	case event.Account:
+		return new(patchbayv1.AccountPause)
 	default:
 		t.Fatalf("no message for noun %q", n)
 		return nil

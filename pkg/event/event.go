@@ -45,11 +45,12 @@ const (
 	Approval   Noun = "approval"
 	Landing    Noun = "landing"
 	Hold       Noun = "hold"
+	Account    Noun = "account"
 )
 
 // Nouns returns every noun of the journal.
 func Nouns() []Noun {
-	return []Noun{Order, Refusal, Connection, Sighting, Change, Token, Approval, Landing, Hold}
+	return []Noun{Order, Refusal, Connection, Sighting, Change, Token, Approval, Landing, Hold, Account}
 }
 
 // The nouns of what upstream writes.

@@ -20,3 +20,6 @@ func ConnectionID(exchange, exchangeID string) string { return derived(exchange,
 // HoldID is the id of the hold on the thing of a kind ("tag", "token", "lookalike") that
 // key names.
 func HoldID(kind, key string) string { return derived(kind, key) }
+
+// AccountID is the id under which the journal says whether the account of a name is paused.
+func AccountID(name string) string { return derived("account", name) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
@@ -18,11 +19,26 @@ const errorHeader = "Patchbay-Error"
 // have to wait for an exchange.
 const answering = 16
 
+// quiet is how long nothing comes when everybody has answered.
+const quiet = 500 * time.Millisecond
+
 // Serve answers requests of a verb until ctx ends: of all who serve the verb, one gets
 // each request. The answer's error reaches the asker as text.
-func (j *Journal) Serve(ctx context.Context, verb string, answer func(ctx context.Context, request []byte) ([]byte, error)) error {
+func (j *Journal) Serve(ctx context.Context, verb string, answer Answer) error {
+	return j.serve(ctx, verb, "patchbay", answer)
+}
+
+// ServeEach answers requests of a verb until ctx ends, as everybody does who serves it.
+func (j *Journal) ServeEach(ctx context.Context, verb string, answer Answer) error {
+	return j.serve(ctx, verb, "", answer)
+}
+
+// Answer is how a request is answered.
+type Answer func(ctx context.Context, request []byte) ([]byte, error)
+
+func (j *Journal) serve(ctx context.Context, verb, queue string, answer Answer) error {
 	requests := make(chan *nats.Msg, 64)
-	sub, err := j.nc.ChanQueueSubscribe(event.AskSubject(verb), "patchbay", requests)
+	sub, err := j.nc.ChanQueueSubscribe(event.AskSubject(verb), queue, requests)
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", verb, err)
 	}
@@ -58,7 +74,7 @@ func (j *Journal) Served(ctx context.Context, verb string) (bool, error) {
 	return err == nil, err
 }
 
-func (j *Journal) respond(ctx context.Context, verb string, m *nats.Msg, answer func(context.Context, []byte) ([]byte, error)) {
+func (j *Journal) respond(ctx context.Context, verb string, m *nats.Msg, answer Answer) {
 	reply := nats.NewMsg(m.Reply)
 	body, err := answer(ctx, m.Data)
 	if err != nil {
@@ -80,4 +96,37 @@ func (j *Journal) Ask(ctx context.Context, verb string, request []byte) ([]byte,
 		return nil, fmt.Errorf("ask %s: %s", verb, e)
 	}
 	return m.Data, nil
+}
+
+// AskEach sends a request of a verb to everybody who serves it, and hands each answer to
+// yield. It stops when nothing has come for a while, or when ctx ends.
+func (j *Journal) AskEach(ctx context.Context, verb string, yield func(answer []byte) error) error {
+	answers := make(chan *nats.Msg, 256)
+	inbox := j.nc.NewInbox()
+	sub, err := j.nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", verb, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone already
+	if err := j.nc.PublishRequest(event.AskSubject(verb), inbox, nil); err != nil {
+		return fmt.Errorf("ask %s: %w", verb, err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(quiet):
+			return nil
+		case m := <-answers:
+			switch e := m.Header.Get(errorHeader); {
+			case e != "":
+				return fmt.Errorf("ask %s: %s", verb, e)
+			case len(m.Data) == 0:
+				return nil // the server says that nobody serves the verb
+			}
+			if err := yield(m.Data); err != nil {
+				return err
+			}
+		}
+	}
 }

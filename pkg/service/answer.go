@@ -16,6 +16,9 @@ import (
 const (
 	VerbList    = "list"
 	VerbRebuild = "rebuild"
+	VerbPause   = "pause"
+	// VerbAccounts is answered by every instance, since each knows for itself what it can reach.
+	VerbAccounts = "accounts"
 )
 
 // VerbIntake asks a requester for its [IntakeAnswer].
@@ -76,11 +79,14 @@ type ListAnswer struct {
 }
 
 // Answer answers the questions that any instance of any service can answer, until ctx
-// ends: what is in the view, and the order to build it anew.
+// ends: what is in the view, the order to build it anew, how the accounts stand, and the
+// order to pause one.
 func (rt *Runtime) Answer(ctx context.Context) error {
 	var work errgroup.Group
 	work.Go(func() error { return rt.Journal.Serve(ctx, VerbList, rt.list) })
 	work.Go(func() error { return rt.Journal.Serve(ctx, VerbRebuild, rt.rebuild) })
+	work.Go(func() error { return rt.Journal.Serve(ctx, VerbPause, rt.setPause) })
+	work.Go(func() error { return rt.Journal.ServeEach(ctx, VerbAccounts, rt.accounts) })
 	return work.Wait()
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/breaker"
 	"patchbay.io/pkg/exchange/ecx"
 	"patchbay.io/pkg/exchange/fabric"
 	"patchbay.io/pkg/exchange/packetfabric"
@@ -49,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt := &Runtime{View: v, Accounts: cfg.Accounts, Key: cfg.Key, Keys: v, Log: cfg.Log, Tracers: cfg.Tracers}
+	rt := &Runtime{Name: cfg.Name, View: v, Accounts: cfg.Accounts, Key: cfg.Key, Keys: v, Log: cfg.Log, Tracers: cfg.Tracers}
 	clients := cfg.Clients
 	if clients == nil {
 		if clients, err = OpenClients(cfg); err != nil {
@@ -57,7 +58,7 @@ func Open(ctx context.Context, cfg Config) (*Runtime, error) {
 		}
 		rt.own = clients
 	}
-	rt.Clients = clients.byName
+	rt.Clients, rt.breakers = clients.byName, clients.breakers
 	nats := cfg.NATS
 	nats.Name, nats.Log, nats.TracerProvider = cfg.Name, cfg.Log, cfg.Tracers
 	if rt.Journal, err = journal.Open(ctx, nats); err != nil {
@@ -80,9 +81,10 @@ func (rt *Runtime) Close() error {
 
 // Clients are the clients of a file's accounts.
 type Clients struct {
-	byName  map[string]exchange.Client
-	closers []func()
-	view    *view.View
+	byName   map[string]exchange.Client
+	breakers map[string]*breaker.Breaker
+	closers  []func()
+	view     *view.View
 }
 
 // OpenClients makes a client for each account, with budgets in Redis. Nothing is called yet.
@@ -92,7 +94,7 @@ func OpenClients(cfg Config) (*Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Clients{byName: map[string]exchange.Client{}, view: v}
+	c := &Clients{byName: map[string]exchange.Client{}, breakers: map[string]*breaker.Breaker{}, view: v}
 	for _, a := range cfg.Accounts.Accounts {
 		if err := c.add(cfg, a); err != nil {
 			return nil, errors.Join(fmt.Errorf("account %s: %w", a.Name, err), c.Close())
@@ -102,12 +104,16 @@ func OpenClients(cfg Config) (*Clients, error) {
 }
 
 func (c *Clients) add(cfg Config, a account.Account) error {
-	of := exchange.Config{Account: a, Budget: c.view, Dial: cfg.Dial, Log: cfg.Log, TracerProvider: cfg.Tracers}
+	b, err := breaker.New(a.Name, cfg.Log)
+	if err != nil {
+		return err
+	}
+	c.breakers[a.Name] = b
+	of := exchange.Config{Account: a, Breaker: b, Budget: c.view, Dial: cfg.Dial, Log: cfg.Log, TracerProvider: cfg.Tracers}
 	var client interface {
 		exchange.Client
 		Close()
 	}
-	var err error
 	switch a.API {
 	case account.ECX:
 		client, err = ecx.New(of)

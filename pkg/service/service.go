@@ -11,6 +11,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/breaker"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/view"
@@ -27,6 +28,8 @@ type Keys interface {
 
 // Runtime is what a service runs on.
 type Runtime struct {
+	// Name of the service, as its facts have it.
+	Name     string
 	Journal  *journal.Journal
 	Accounts account.File
 	// Clients has an exchange client for each account, by its name.
@@ -44,5 +47,6 @@ type Runtime struct {
 	// Tracers makes the service's spans; nil means OpenTelemetry's global provider.
 	Tracers trace.TracerProvider
 
-	own *Clients // closed with the runtime; nil if they are shared
+	breakers map[string]*breaker.Breaker // by account; of the clients
+	own      *Clients                    // closed with the runtime; nil if they are shared
 }

@@ -21,6 +21,8 @@ const (
 	lookPause    = 2 * time.Second
 	refusedPause = 10 * time.Minute
 	unclearPause = 15 * time.Second
+	// pausedPause is the time until somebody looks again whether an account is still paused.
+	pausedPause = 10 * time.Second
 )
 
 // callTime is what one call to the exchange gets where the account says nothing.
@@ -51,6 +53,9 @@ func (a *Approver) carryOut(ctx context.Context, r journal.Record) error {
 	if client == nil {
 		return journal.Later(refusedPause, fmt.Errorf("no client for account %s", e.account))
 	}
+	if err := a.rt.Free(ctx, e.account); err != nil {
+		return afterPause(err)
+	}
 	leave, err := a.lanes.Enter(e.account)
 	var full service.LaneFull
 	if errors.As(err, &full) {
@@ -73,6 +78,14 @@ func (a *Approver) carryOut(ctx context.Context, r journal.Record) error {
 		return journal.Later(refusedPause, err)
 	}
 	return journal.Later(max(out.After, lookPause), err)
+}
+
+// afterPause has what waits for an account that is paused come again.
+func afterPause(err error) error {
+	if errors.As(err, new(service.AccountPaused)) {
+		return journal.Later(pausedPause, err)
+	}
+	return err
 }
 
 func (a *Approver) reject(ctx context.Context, client exchange.Client, w *patchbayv1.Approval) exchange.Outcome {

@@ -14,6 +14,7 @@ import (
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -205,6 +206,13 @@ func (p *Provisioner) take(ctx context.Context, e *entry) (bool, error) {
 
 // accept gives the consent: look, write down, call once, look again.
 func (p *Provisioner) accept(ctx context.Context, e *entry) (bool, error) {
+	err := p.rt.Free(ctx, e.account.Name)
+	if errors.As(err, new(service.AccountPaused)) {
+		return false, journal.Later(pausedPause, err)
+	}
+	if err != nil {
+		return false, err
+	}
 	c, err := p.get(ctx, e)
 	if err != nil {
 		return false, err

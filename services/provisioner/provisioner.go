@@ -54,6 +54,8 @@ const (
 	failedPause = 10 * time.Minute
 	// lookPause is the least time between two looks after a throttled one.
 	lookPause = time.Second
+	// pausedPause is the time until somebody looks again whether an account is still paused.
+	pausedPause = 10 * time.Second
 	// most bounds the deeds of one nudge. A request that meets more taken tags than that
 	// goes on with the next delivery.
 	most = 32

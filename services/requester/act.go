@@ -180,6 +180,8 @@ func acting(s *state, now time.Time) *step {
 		}
 	}
 	switch {
+	case first != nil && s.paused != nil:
+		return whilePaused(s, now)
 	case first != nil && !s.held && len(s.wants(first.GetLeg())) > 0:
 		return &step{do: doHold, legs: []string{first.GetLeg()}}
 	case first != nil:

@@ -243,6 +243,8 @@ func ordering(s *state, now time.Time) *step {
 	}
 	all, _ := names(legs)
 	switch {
+	case s.paused != nil:
+		return whilePaused(s, now)
 	case s.queued:
 		return &step{do: doWait, until: now.Add(turnAgain)}
 	case !s.held:

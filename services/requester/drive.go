@@ -44,6 +44,9 @@ type handling struct {
 	rec journal.Record
 	// What was done already; see state.
 	held, looked, asked, queued bool
+	paused                      *patchbayv1.AccountPause
+	// free: nobody had paused the account when the holds were taken, just now.
+	free bool
 }
 
 // fact wraps the data of a fact about an order in its marks.
@@ -67,12 +70,16 @@ func (r *Requester) advance(ctx context.Context, id string, n nudge) error {
 		if err != nil || s == nil {
 			return err
 		}
-		s.held, s.looked, s.asked, s.queued = h.held, h.looked, h.asked, h.queued
+		s.held, s.looked, s.asked, s.queued, s.paused = h.held, h.looked, h.asked, h.queued, h.paused
 		h.s, h.rec = s, rec
 		more, err := r.do(ctx, h, decide(s, n.now))
 		var full service.LaneFull
-		if errors.As(err, &full) {
+		var away exchange.Throttled
+		switch {
+		case errors.As(err, &full):
 			more, err = r.rest(ctx, h, r.rt.Journal.Now().Add(full.After))
+		case errors.As(err, &away):
+			more, err = r.rest(ctx, h, r.rt.Journal.Now().Add(away.After))
 		}
 		switch {
 		case errors.Is(err, journal.ErrLost): // somebody else did the next thing
@@ -91,13 +98,22 @@ func (r *Requester) do(ctx context.Context, h *handling, st step) (more bool, er
 	case doCheck:
 		return true, r.check(ctx, h)
 	case doHold:
+		if paused, err := r.paused(ctx, h); paused || err != nil {
+			return true, err
+		}
+		h.free = true
 		next, err := r.hold(ctx, h, st.legs, st.first)
 		if err != nil || next == nil {
 			return true, err
 		}
 		return true, r.append(ctx, h, next)
 	case doPlace:
-		h.held = false // the next leg needs a turn of its own
+		if !h.free {
+			if paused, err := r.paused(ctx, h); paused || err != nil {
+				return true, err
+			}
+		}
+		h.held, h.free = false, false // the next leg needs a turn of its own
 		return true, r.place(ctx, h, st)
 	case doLook:
 		h.looked = true
@@ -112,10 +128,28 @@ func (r *Requester) do(ctx context.Context, h *handling, st step) (more bool, er
 	case doAppend:
 		return true, r.append(ctx, h, st.next)
 	case doWait:
-		return r.wait(ctx, h, st.until)
+		more, err := r.wait(ctx, h, st.until)
+		if more || err != nil || h.paused == nil {
+			return more, err
+		}
+		// Whoever resumed the account before the timer was set has set one that is gone now.
+		paused, err := r.paused(ctx, h)
+		return !paused, err
 	default:
 		return false, r.close(ctx, h)
 	}
+}
+
+// paused notes whether an operator has paused the order's account.
+func (r *Requester) paused(ctx context.Context, h *handling) (bool, error) {
+	err := r.rt.Free(ctx, h.s.order.GetAccount())
+	var p service.AccountPaused
+	if errors.As(err, &p) {
+		h.paused = p.Pause
+		return true, nil
+	}
+	h.paused = nil
+	return false, err
 }
 
 // append adds a fact after the one that was read.

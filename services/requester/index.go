@@ -150,6 +150,9 @@ func concerns(o *patchbayv1.Order) []string {
 	if o.GetKind() != exchange.Create && o.GetTargetOrderId() != "" {
 		all = append(all, o.GetTargetOrderId())
 	}
+	if waitsForAccount(o) {
+		all = append(all, event.AccountID(o.GetAccount()))
+	}
 	if o.GetCreate() == nil {
 		return all
 	}

@@ -54,6 +54,9 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 		return err
 	}
 	defer leave()
+	if err := r.rt.Reach(ctx, h.s.order.GetAccount()); err != nil {
+		return err
+	}
 	calling, stop := context.WithDeadline(ctx, time.Now().Add(h.s.within))
 	defer stop()
 	due := r.rt.Journal.Now().Add(h.s.within + timerSlack)

@@ -122,7 +122,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 func factFilters() []string {
 	return []string{
 		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
-		event.Hold.Filter(hold.Freed, "*"),
+		event.Hold.Filter(hold.Freed, "*"), event.Account.Filter(service.Resumed, "*"),
 	}
 }
 
@@ -144,6 +144,9 @@ func (r *Requester) Fact(ctx context.Context, rec journal.Record) error {
 	if err != nil {
 		return err
 	}
+	if e.Noun == event.Account {
+		return r.wake(ctx, orders)
+	}
 	related, err := relatedTo(rec)
 	if err != nil {
 		return journal.Permanent(err)
@@ -160,6 +163,17 @@ func (r *Requester) Fact(ctx context.Context, rec journal.Record) error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// wake sets the timers of orders whose account was resumed; there may be many, and then all
+// instances go on with them.
+func (r *Requester) wake(ctx context.Context, orders []string) error {
+	for _, id := range orders {
+		if err := r.rt.Journal.Arm(ctx, orderEntity(id), purpose, r.rt.Journal.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // relatedTo returns the orders that a fact names.

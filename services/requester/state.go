@@ -45,6 +45,8 @@ type state struct {
 	// held: the holds are taken. looked: the exchange was looked at. asked: it was asked to
 	// check, in vain. queued: another order's request would look like this one's.
 	held, looked, asked, queued bool
+	// paused is why nothing may be sent to the exchange, nil if something may.
+	paused *patchbayv1.AccountPause
 }
 
 // circuit is what the journal says of one leg's circuit.

@@ -11,6 +11,7 @@ import (
 
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -41,6 +42,28 @@ func waitsForTurn(o *patchbayv1.Order) bool {
 		o.GetCancelledBy() == ""
 }
 
+// accountPaused is what an order waits for whose account an operator has paused.
+const accountPaused = "its account to be resumed"
+
+// waitsForAccount reports whether o's last fact says that it waits for its account.
+func waitsForAccount(o *patchbayv1.Order) bool {
+	return o.GetWait().GetWhat() == accountPaused && has(o, order.Open, order.Uncertain) && !has(o, order.Placing) &&
+		o.GetCancelledBy() == ""
+}
+
+// whilePaused says in a fact, once, that the order waits for its account, and waits.
+func whilePaused(s *state, now time.Time) *step {
+	p := s.paused
+	advice := service.PauseWords(p) + "; patchbay accounts resume " + p.GetAccount()
+	if waitsForAccount(s.order) && s.order.GetWait().GetAdvice() == advice {
+		return &step{do: doWait, until: now.Add(s.ease(now, lookAgain))}
+	}
+	next := s.next("", "")
+	sum(next)
+	next.Wait = &patchbayv1.Wait{What: accountPaused, On: "operator", Advice: advice}
+	return &step{do: doAppend, next: next}
+}
+
 // describe says in a fact what its order waits for. A pause before another
 // attempt is kept; since is when the order began to wait for this.
 func describe(o, before *patchbayv1.Order, now time.Time) {
@@ -49,7 +72,7 @@ func describe(o, before *patchbayv1.Order, now time.Time) {
 		return
 	}
 	w := waitOf(o)
-	if waitsForTurn(o) {
+	if waitsForTurn(o) || waitsForAccount(o) {
 		w = proto.CloneOf(o.GetWait())
 	}
 	w.Since = timestamppb.New(now)

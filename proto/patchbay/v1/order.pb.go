@@ -797,6 +797,96 @@ func (x *Owner) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+// AccountPause says whether an account may ask its exchange for anything. Data of
+// io.patchbay.account.<fact>.v1.
+type AccountPause struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDv5 of "account" and the name.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// paused or resumed.
+	Fact string `protobuf:"bytes,2,opt,name=fact,proto3" json:"fact,omitempty"`
+	// The account's name in the accounts file.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// Who did it, and why.
+	By            string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountPause) Reset() {
+	*x = AccountPause{}
+	mi := &file_patchbay_v1_order_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountPause) ProtoMessage() {}
+
+func (x *AccountPause) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_v1_order_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountPause.ProtoReflect.Descriptor instead.
+func (*AccountPause) Descriptor() ([]byte, []int) {
+	return file_patchbay_v1_order_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AccountPause) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccountPause) GetFact() string {
+	if x != nil {
+		return x.Fact
+	}
+	return ""
+}
+
+func (x *AccountPause) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AccountPause) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *AccountPause) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AccountPause) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 var File_patchbay_v1_order_proto protoreflect.FileDescriptor
 
 const file_patchbay_v1_order_proto_rawDesc = "" +
@@ -879,7 +969,14 @@ const file_patchbay_v1_order_proto_rawDesc = "" +
 	"\x04noun\x18\x02 \x01(\tR\x04noun\x12\x10\n" +
 	"\x03leg\x18\x03 \x01(\tR\x03leg\x12\x14\n" +
 	"\x05inner\x18\x04 \x01(\x05R\x05inner\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05sinceB*Z(patchbay.io/proto/patchbay/v1;patchbayv1b\x06proto3"
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xa0\x01\n" +
+	"\fAccountPause\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02atB*Z(patchbay.io/proto/patchbay/v1;patchbayv1b\x06proto3"
 
 var (
 	file_patchbay_v1_order_proto_rawDescOnce sync.Once
@@ -893,7 +990,7 @@ func file_patchbay_v1_order_proto_rawDescGZIP() []byte {
 	return file_patchbay_v1_order_proto_rawDescData
 }
 
-var file_patchbay_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_patchbay_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_patchbay_v1_order_proto_goTypes = []any{
 	(*Order)(nil),                 // 0: patchbay.v1.Order
 	(*OrderLeg)(nil),              // 1: patchbay.v1.OrderLeg
@@ -901,43 +998,45 @@ var file_patchbay_v1_order_proto_goTypes = []any{
 	(*Refusal)(nil),               // 3: patchbay.v1.Refusal
 	(*Hold)(nil),                  // 4: patchbay.v1.Hold
 	(*Owner)(nil),                 // 5: patchbay.v1.Owner
-	(*CreateIntent)(nil),          // 6: patchbay.v1.CreateIntent
-	(*ChangeIntent)(nil),          // 7: patchbay.v1.ChangeIntent
-	(*DeleteIntent)(nil),          // 8: patchbay.v1.DeleteIntent
-	(*Violation)(nil),             // 9: patchbay.v1.Violation
-	(*Failure)(nil),               // 10: patchbay.v1.Failure
-	(*Wait)(nil),                  // 11: patchbay.v1.Wait
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*Difference)(nil),            // 14: patchbay.v1.Difference
-	(*Decision)(nil),              // 15: patchbay.v1.Decision
+	(*AccountPause)(nil),          // 6: patchbay.v1.AccountPause
+	(*CreateIntent)(nil),          // 7: patchbay.v1.CreateIntent
+	(*ChangeIntent)(nil),          // 8: patchbay.v1.ChangeIntent
+	(*DeleteIntent)(nil),          // 9: patchbay.v1.DeleteIntent
+	(*Violation)(nil),             // 10: patchbay.v1.Violation
+	(*Failure)(nil),               // 11: patchbay.v1.Failure
+	(*Wait)(nil),                  // 12: patchbay.v1.Wait
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*Difference)(nil),            // 15: patchbay.v1.Difference
+	(*Decision)(nil),              // 16: patchbay.v1.Decision
 }
 var file_patchbay_v1_order_proto_depIdxs = []int32{
-	6,  // 0: patchbay.v1.Order.create:type_name -> patchbay.v1.CreateIntent
-	7,  // 1: patchbay.v1.Order.change:type_name -> patchbay.v1.ChangeIntent
-	8,  // 2: patchbay.v1.Order.delete:type_name -> patchbay.v1.DeleteIntent
-	9,  // 3: patchbay.v1.Order.violations:type_name -> patchbay.v1.Violation
+	7,  // 0: patchbay.v1.Order.create:type_name -> patchbay.v1.CreateIntent
+	8,  // 1: patchbay.v1.Order.change:type_name -> patchbay.v1.ChangeIntent
+	9,  // 2: patchbay.v1.Order.delete:type_name -> patchbay.v1.DeleteIntent
+	10, // 3: patchbay.v1.Order.violations:type_name -> patchbay.v1.Violation
 	1,  // 4: patchbay.v1.Order.legs:type_name -> patchbay.v1.OrderLeg
-	10, // 5: patchbay.v1.Order.failure:type_name -> patchbay.v1.Failure
-	11, // 6: patchbay.v1.Order.wait:type_name -> patchbay.v1.Wait
-	12, // 7: patchbay.v1.Order.accepted_at:type_name -> google.protobuf.Timestamp
-	12, // 8: patchbay.v1.Order.at:type_name -> google.protobuf.Timestamp
+	11, // 5: patchbay.v1.Order.failure:type_name -> patchbay.v1.Failure
+	12, // 6: patchbay.v1.Order.wait:type_name -> patchbay.v1.Wait
+	13, // 7: patchbay.v1.Order.accepted_at:type_name -> google.protobuf.Timestamp
+	13, // 8: patchbay.v1.Order.at:type_name -> google.protobuf.Timestamp
 	2,  // 9: patchbay.v1.OrderLeg.attempt:type_name -> patchbay.v1.Attempt
-	10, // 10: patchbay.v1.OrderLeg.failure:type_name -> patchbay.v1.Failure
-	13, // 11: patchbay.v1.Attempt.within:type_name -> google.protobuf.Duration
-	12, // 12: patchbay.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	12, // 13: patchbay.v1.Attempt.looked_at:type_name -> google.protobuf.Timestamp
-	14, // 14: patchbay.v1.Refusal.differences:type_name -> patchbay.v1.Difference
-	15, // 15: patchbay.v1.Refusal.decision:type_name -> patchbay.v1.Decision
-	12, // 16: patchbay.v1.Refusal.at:type_name -> google.protobuf.Timestamp
+	11, // 10: patchbay.v1.OrderLeg.failure:type_name -> patchbay.v1.Failure
+	14, // 11: patchbay.v1.Attempt.within:type_name -> google.protobuf.Duration
+	13, // 12: patchbay.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	13, // 13: patchbay.v1.Attempt.looked_at:type_name -> google.protobuf.Timestamp
+	15, // 14: patchbay.v1.Refusal.differences:type_name -> patchbay.v1.Difference
+	16, // 15: patchbay.v1.Refusal.decision:type_name -> patchbay.v1.Decision
+	13, // 16: patchbay.v1.Refusal.at:type_name -> google.protobuf.Timestamp
 	5,  // 17: patchbay.v1.Hold.owners:type_name -> patchbay.v1.Owner
-	12, // 18: patchbay.v1.Hold.at:type_name -> google.protobuf.Timestamp
-	12, // 19: patchbay.v1.Owner.since:type_name -> google.protobuf.Timestamp
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	13, // 18: patchbay.v1.Hold.at:type_name -> google.protobuf.Timestamp
+	13, // 19: patchbay.v1.Owner.since:type_name -> google.protobuf.Timestamp
+	13, // 20: patchbay.v1.AccountPause.at:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_v1_order_proto_init() }
@@ -953,7 +1052,7 @@ func file_patchbay_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_v1_order_proto_rawDesc), len(file_patchbay_v1_order_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
