@@ -60,7 +60,7 @@ func TestContractHasEveryType(t *testing.T) {
 		if facts == nil {
 			facts = []string{"any"}
 		}
-		if slices.Contains(event.Nouns(), n) {
+		if slices.Contains(event.Nouns(), n) && n != event.Account { // which has no end
 			facts = append(slices.Clone(facts), n.Archived())
 		}
 		for _, f := range facts {
