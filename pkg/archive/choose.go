@@ -74,7 +74,7 @@ var readers = map[event.Noun]func(*life, journal.Record) error{
 	}),
 	event.Sighting: reader(func(l *life, s *patchbayv1.Sighting) { l.outcome = s.GetRole() }),
 	event.Refusal:  reader(func(l *life, r *patchbayv1.Refusal) { l.outcome = r.GetFact() }),
-	event.Account: reader(func(*life, *patchbayv1.AccountPause) {}), // has no end
+	event.Account:  reader(func(*life, *patchbayv1.AccountPause) {}), // has no end
 	event.Token: reader(func(l *life, t *patchbayv1.Token) {
 		if t.GetState() == "EXPIRED" || t.GetState() == "DELETED" {
 			l.outcome = t.GetState()
