@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -76,11 +77,17 @@ func (r *run) check(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	late := newSubscriber("late")
-	if err := late.late(ctx, r.w.natsURL); err != nil {
-		return nil, fmt.Errorf("late subscriber: %w", err)
+	err = within(ctx, 3*time.Minute, "late subscriber", func(ctx context.Context) error {
+		late := newSubscriber("late")
+		err := late.late(ctx, r.w.natsURL)
+		if err == nil {
+			r.subscribers = append(r.subscribers, late)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	r.subscribers = append(r.subscribers, late)
 	story, ids, err := r.retell(ctx)
 	if err != nil {
 		return nil, err
