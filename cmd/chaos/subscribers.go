@@ -25,6 +25,9 @@ type subscriber struct {
 	Foreign  int    `json:"foreign"` // what came and is not in the journal
 	Breaks   int    `json:"breaks"`  // how often it went away
 
+	// Error is why it last began anew; empty if it went away by itself.
+	Error string `json:"error,omitempty"`
+
 	mu   sync.Mutex
 	seen map[string]int // by the event's id
 }
@@ -69,7 +72,7 @@ func (s *subscriber) catchUp(ctx context.Context, all map[string]bool) {
 func (s *subscriber) found() []string {
 	var all []string
 	if s.Missing > 0 {
-		all = append(all, fmt.Sprintf("the %s subscriber never received %d transitions", s.Name, s.Missing))
+		all = append(all, fmt.Sprintf("the %s subscriber never received %d transitions; its last error was %q", s.Name, s.Missing, s.Error))
 	}
 	if s.Foreign > 0 {
 		all = append(all, fmt.Sprintf("the %s subscriber received %d events that are not in the journal", s.Name, s.Foreign))
@@ -99,6 +102,9 @@ func (s *subscriber) durable(ctx context.Context, urls string, patience time.Dur
 		}
 		s.mu.Lock()
 		s.Breaks++
+		if err != nil && ctx.Err() == nil {
+			s.Error = err.Error()
+		}
 		s.mu.Unlock()
 	}
 	s.Breaks-- // the last was the end
@@ -118,7 +124,10 @@ func (s *subscriber) live(ctx context.Context, urls string) error {
 	if err != nil {
 		return err
 	}
-	c, err := js.CreateOrUpdateConsumer(ctx, "JOURNAL", jetstream.ConsumerConfig{
+	// A cluster that elects somebody answers nothing, and the client would wait as long as ctx.
+	create, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := js.CreateOrUpdateConsumer(create, "JOURNAL", jetstream.ConsumerConfig{
 		Durable: "chaos-" + s.Name, FilterSubject: transitions, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 5 * time.Second,
 	})
 	if err != nil {
@@ -153,7 +162,9 @@ func (s *subscriber) late(ctx context.Context, urls string) error {
 	if err != nil {
 		return err
 	}
-	c, err := js.CreateConsumer(ctx, "JOURNAL", jetstream.ConsumerConfig{FilterSubject: transitions, AckPolicy: jetstream.AckNonePolicy})
+	create, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := js.CreateConsumer(create, "JOURNAL", jetstream.ConsumerConfig{FilterSubject: transitions, AckPolicy: jetstream.AckNonePolicy})
 	if err != nil {
 		return err
 	}
