@@ -186,7 +186,7 @@ func TestPage(t *testing.T) {
 	for _, o := range []*report{{}, {
 		Samples:  []sample{{At: 1, Facts: 3}, {At: 2, Facts: 9}},
 		Faults:   []mark{{Lane: "redis", Kind: "kill", What: "<killed>", From: 0.5, To: 1}, {Lane: "nats-1", Kind: "freeze", From: 1, To: 2}},
-		Verdicts: judge([]string{"1: two circuits"}), Rates: []float64{1, 2, 3}, Probes: []probe{{Answer: "gone"}},
+		Verdicts: judge([]string{"1: two circuits"}), Rates: []float64{1, 2}, Probes: []probe{{Answer: "gone"}},
 	}} {
 		var page bytes.Buffer
 		if err := o.page(&page); err != nil {

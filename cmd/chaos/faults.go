@@ -107,14 +107,18 @@ func (p *plot) killing(of *program, span time.Duration) *fault {
 	}
 }
 
-// leader kills the NATS node that leads the journal.
+// leader kills the NATS node that leads one of the streams, the journal or that of intents.
 func (p *plot) leader() *fault {
+	return p.leaderOf([]string{"JOURNAL", "INTENTS"}[p.rng.IntN(2)])
+}
+
+func (p *plot) leaderOf(stream string) *fault {
 	var of *program
 	return &fault{
-		lane: "NATS leader", kind: "kill", what: "the journal's leader killed, and started again",
+		lane: "NATS leader", kind: "kill", what: "the leader of " + stream + " killed, and started again",
 		span: p.between(500*time.Millisecond, 10*time.Second),
 		begin: func(ctx context.Context) error {
-			name, err := p.w.leader(ctx)
+			name, err := p.w.leader(ctx, stream)
 			if err != nil {
 				return err
 			}
@@ -137,8 +141,8 @@ func (p *plot) leader() *fault {
 	}
 }
 
-// leader is the name of the node that leads the journal.
-func (w *world) leader(ctx context.Context) (string, error) {
+// leader is the name of the node that leads a stream.
+func (w *world) leader(ctx context.Context, stream string) (string, error) {
 	nc, err := nats.Connect(w.natsURL, nats.Name("leader"), nats.Timeout(2*time.Second))
 	if err != nil {
 		return "", err
@@ -150,14 +154,14 @@ func (w *world) leader(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	s, err := js.Stream(ctx, "JOURNAL")
+	s, err := js.Stream(ctx, stream)
 	if err != nil {
 		return "", err
 	}
 	if c := s.CachedInfo().Cluster; c != nil && c.Leader != "" {
 		return c.Leader, nil
 	}
-	return "", fmt.Errorf("nobody leads the journal just now")
+	return "", fmt.Errorf("nobody leads %s just now", stream)
 }
 
 // freeze stops a process in the middle of whatever it does.

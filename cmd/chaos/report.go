@@ -51,7 +51,7 @@ type report struct {
 	Took99  float64 `json:"took99"`
 	Most    int     `json:"most"` // faults at one time
 
-	// While a scenario's fault was on: orders ended a second before, during and after.
+	// Orders that ended a second before a scenario's fault, and while it was on.
 	Rates []float64 `json:"rates,omitempty"`
 
 	Verdicts    []verdict     `json:"verdicts"`
@@ -85,8 +85,8 @@ func (r *run) report(ctx context.Context, verdicts []verdict) *report {
 		o.Most = max(o.Most, s.Faults)
 	}
 	if r.opts.only == onlyRedis && len(r.marks) > 0 {
-		before, during, after := r.rates(r.marks[0])
-		o.Rates = []float64{before, during, after}
+		before, during := r.rates(r.marks[0])
+		o.Rates = []float64{before, during}
 	}
 	return o
 }

@@ -34,11 +34,12 @@ func (r *run) faults() ([]*fault, error) {
 	}
 }
 
-// leaders kills whoever leads the journal, every twenty seconds.
+// leaders kills whoever leads the stream of intents, to which publishers publish, every twenty
+// seconds.
 func (p *plot) leaders() []*fault {
 	var all []*fault
 	for at := 10 * time.Second; at+10*time.Second <= p.w.opts.over; at += 20 * time.Second {
-		f := p.leader()
+		f := p.leaderOf("INTENTS")
 		f.at, f.span = at, 3*time.Second
 		all = append(all, f)
 	}
@@ -95,7 +96,7 @@ func (r *run) ask(ctx context.Context, when string) {
 		b, err := get(ctx, "http://"+r.w.instances[0].http+"/healthz")
 		return answerOf(b, err)
 	})
-	for _, args := range [][]string{{"list", "orders", "--limit", "3"}, {"get", id}} {
+	for _, args := range [][]string{{"list", "orders"}, {"get", id}} {
 		r.probe(when, "patchbay "+strings.Join(args, " "), func() string {
 			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
@@ -130,9 +131,8 @@ func answerOf(b []byte, err error) string {
 	return text
 }
 
-// rates compares the orders that ended per second, and how long they took to be accepted,
-// before a fault, while it was on, and after.
-func (r *run) rates(m mark) (before, during, after float64) {
+// rates compares the orders that ended a second before a fault with those while it was on.
+func (r *run) rates(m mark) (before, during float64) {
 	ended := func(from, to float64) float64 {
 		first, last, n := 0, 0, 0.0
 		for _, s := range r.samples {
@@ -149,5 +149,5 @@ func (r *run) rates(m mark) (before, during, after float64) {
 		}
 		return float64(last-first) / (n - 1)
 	}
-	return ended(m.From/2, m.From), ended(m.From, m.To), ended(m.To, m.To+m.From/2)
+	return ended(m.From/2, m.From), ended(m.From, m.To)
 }
