@@ -227,6 +227,70 @@ func TestUndecodableIntent(t *testing.T) {
 }
 
 // Days pass in a bubble: a timer is never early, and arming again replaces it.
+// A timer is set only if none stands that is due before, and in any case is due in time.
+func TestArmBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Stop()
+		j, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		start := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		got := make(chan time.Duration, 10)
+		done := make(chan error, 1)
+		go func() {
+			done <- j.Consume(ctx, journal.Consumer{Durable: "due", Stream: journal.Timers, Filters: []string{journal.Due(event.Order)}},
+				func(_ context.Context, r journal.Record) error {
+					got <- r.Stamp.Sub(start).Truncate(time.Minute)
+					return nil
+				})
+		}()
+		for _, tt := range []struct {
+			reason string
+			at     time.Duration
+			want   bool
+		}{
+			{"none stands", 2 * time.Hour, true},
+			{"the one that stands is earlier", 3 * time.Hour, false},
+			{"the one that stands is as early", 2 * time.Hour, false},
+			{"the one that stands is later", time.Hour, true},
+		} {
+			set, err := j.ArmBy(t.Context(), order("o-1"), "attempt", start.Add(tt.at))
+			if err != nil || set != tt.want {
+				t.Errorf("set %v, error %v; want %v, since %s", set, err, tt.want, tt.reason)
+			}
+		}
+		if set, err := j.ArmBy(t.Context(), order("o-1"), "other", start.Add(4*time.Hour)); err != nil || !set {
+			t.Errorf("set %v, error %v; want another purpose to have a timer of its own", set, err)
+		}
+		if at := <-got; at != time.Hour {
+			t.Errorf("due after %v, want 1h", at)
+		}
+		if set, err := j.ArmBy(t.Context(), order("o-1"), "attempt", start.Add(3*time.Hour)); err != nil || !set {
+			t.Errorf("set %v, error %v; want it set, since what stood is over", set, err)
+		}
+		for _, want := range []time.Duration{3 * time.Hour, 4 * time.Hour} {
+			if at := <-got; at != want {
+				t.Errorf("due after %v, want %v", at, want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(got) != 0 {
+			t.Errorf("%d timers fired that had been replaced", len(got))
+		}
+	})
+}
+
 func TestTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})

@@ -11,6 +11,12 @@ import (
 	"patchbay.io/pkg/event"
 )
 
+// scheduleHeader says in a timer when it is due, after the mark atMark.
+const (
+	scheduleHeader = "Nats-Schedule"
+	atMark         = "@at "
+)
+
 const (
 	timerRoot = event.Root + ".timer."
 	dueRoot   = event.Root + ".due."
@@ -28,10 +34,10 @@ func Due(n event.Noun) string { return dueRoot + string(n) + ".>" }
 //
 // There is no cancelling: a due message is only a nudge.
 func (j *Journal) Arm(ctx context.Context, e event.Entity, purpose string, at time.Time) error {
-	name := fmt.Sprintf("%s.%s.%s", e.Noun, purpose, e.ID)
+	name := timerName(e, purpose)
 	m := nats.NewMsg(timerRoot + name)
 	// The client's own option would cut the time to whole seconds, and fire early.
-	m.Header.Set("Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(scheduleHeader, atMark+at.UTC().Format(time.RFC3339Nano))
 	m.Header.Set("Nats-Schedule-Target", dueRoot+name)
 	m.Header.Set("Nats-Schedule-TTL", keepDue)
 	inject(ctx, m.Header)
@@ -55,6 +61,31 @@ func (j *Journal) Arm(ctx context.Context, e event.Entity, purpose string, at ti
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// ArmBy makes sure that the timer for a purpose of e is due at the time given or before: it
+// is [Journal.Arm], unless the timer stands already for a time that is still to come and is
+// no later. It reports whether it set the timer. Who is nudged too early only arms it again,
+// and a read costs far less than a write that has to reach the disk.
+func (j *Journal) ArmBy(ctx context.Context, e event.Entity, purpose string, at time.Time) (set bool, err error) {
+	due, err := j.dueAt(ctx, e, purpose)
+	if err == nil && due.After(j.Now()) && !due.After(at) {
+		return false, nil
+	}
+	return true, j.Arm(ctx, e, purpose, at)
+}
+
+// dueAt is when a timer is due; the zero time if it is not set.
+func (j *Journal) dueAt(ctx context.Context, e event.Entity, purpose string) (time.Time, error) {
+	m, err := j.lastMessage(ctx, Timers, timerRoot+timerName(e, purpose))
+	if err != nil || m == nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339Nano, strings.TrimPrefix(m.Header.Get(scheduleHeader), atMark))
+}
+
+func timerName(e event.Entity, purpose string) string {
+	return fmt.Sprintf("%s.%s.%s", e.Noun, purpose, e.ID)
 }
 
 // parseTimer reads entity and purpose out of the subject of a timer or due message.

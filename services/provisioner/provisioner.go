@@ -262,13 +262,14 @@ func (p *Provisioner) append(ctx context.Context, e *entry, l *patchbayv1.Landin
 	return nil
 }
 
-// arm sets the timer of a landing that is looked at again.
+// arm makes sure of the timer of a landing that is looked at again.
 func (p *Provisioner) arm(ctx context.Context, l *patchbayv1.Landing) error {
 	until := l.GetWait().GetUntil()
 	if until == nil {
 		return nil
 	}
-	return p.rt.Journal.Arm(ctx, event.Entity{Noun: event.Landing, ID: l.GetConnectionId()}, onLook, until.AsTime())
+	_, err := p.rt.Journal.ArmBy(ctx, event.Entity{Noun: event.Landing, ID: l.GetConnectionId()}, onLook, until.AsTime())
+	return err
 }
 
 // armAll arms the timers of every landing that waits anew, until that has worked once.

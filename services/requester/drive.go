@@ -161,7 +161,7 @@ func (r *Requester) append(ctx context.Context, h *handling, next *patchbayv1.Or
 	return err
 }
 
-// wait frees what is not needed any more and sets the timer; see rest.
+// wait frees what is not needed any more and makes sure of the timer; see rest.
 func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (more bool, err error) {
 	if err := r.release(ctx, h); err != nil {
 		return false, err
@@ -172,12 +172,13 @@ func (r *Requester) wait(ctx context.Context, h *handling, until time.Time) (mor
 	return r.rest(ctx, h, until)
 }
 
-// rest sets the timer. If the order has gone on meanwhile, this may have replaced the timer
-// of who saw that by a later one; then it reports that there is more to do, and what follows
-// sets the timer that is due.
+// rest makes sure of the timer. If the order has gone on meanwhile, setting it may have
+// replaced the timer of who saw that by a later one; then it reports that there is more to
+// do, and what follows sets the timer that is due.
 func (r *Requester) rest(ctx context.Context, h *handling, until time.Time) (more bool, err error) {
 	e := orderEntity(h.s.order.GetId())
-	if err := r.rt.Journal.Arm(ctx, e, purpose, until); err != nil {
+	set, err := r.rt.Journal.ArmBy(ctx, e, purpose, until)
+	if err != nil || !set {
 		return false, err
 	}
 	last, err := r.rt.Journal.Last(ctx, e)
