@@ -36,8 +36,8 @@ func theServices(set *settings) []aService {
 	}
 }
 
-// running runs a service and, beside it, the projector and the answers to questions:
-// every instance takes its share of both.
+// running runs a service and, beside it, the answers to questions, of which every instance
+// takes its share.
 func running(run func(context.Context, service.Runtime) error) func(context.Context, *service.Runtime) error {
 	return func(ctx context.Context, rt *service.Runtime) error {
 		ctx, cancel := context.WithCancel(ctx)
@@ -45,7 +45,6 @@ func running(run func(context.Context, service.Runtime) error) func(context.Cont
 		var work errgroup.Group
 		for _, part := range []func() error{
 			func() error { return run(ctx, *rt) },
-			func() error { return rt.View.Project(ctx, rt.Journal) },
 			func() error { return rt.Answer(ctx) },
 		} {
 			work.Go(func() error {
@@ -130,6 +129,7 @@ func runService(ctx context.Context, set *settings, s aService) error {
 		return errors.Join(err, work.Wait())
 	}
 	defer func() { _ = rt.Close() }() // connections that end with the process
+	work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
 	work.Go(func() error {
 		defer cancel()
 		return s.run(ctx, rt)

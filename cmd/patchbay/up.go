@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -92,12 +93,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case u.natsURL != "":
-		log.Info().Str("nats", line.NATS).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
-	case u.relaxed:
-		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
-	}
+	u.remark(log)
 	pages, err := listen(u.httpAddr)
 	if err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
@@ -118,6 +114,10 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 			return errors.Join(err, work.Wait())
 		}
 		stop.add(func() { _ = rt.Close() }) // connections that end with the process
+		if cfg.View == nil {
+			cfg.View = rt.View
+			work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
+		}
 		work.Go(func() error {
 			defer cancel()
 			return s.run(ctx, rt)
@@ -130,6 +130,16 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	err = work.Wait()
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// remark says what is unusual about the settings.
+func (u *up) remark(log zerolog.Logger) {
+	switch {
+	case u.natsURL != "":
+		log.Info().Str("nats", u.natsURL).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
+	case u.relaxed:
+		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
+	}
 }
 
 // folder makes a folder if it is not there, and returns its path from the root.

@@ -34,6 +34,9 @@ type Config struct {
 	// some of its own. Exchanges lock an account after a few failed logins, so one
 	// process should not try several times over.
 	Clients *Clients
+	// View, shared with another runtime of this process, which closes it; nil opens one. One
+	// projector is enough for those who share it.
+	View *view.View
 	// Key makes HMACs of secrets.
 	Key secret.Key
 	// Dial replaces the network between us and the exchanges; nil means the network.
@@ -45,12 +48,16 @@ type Config struct {
 
 // Open connects a runtime. It waits for NATS until ctx ends, and for nothing else.
 func Open(ctx context.Context, cfg Config) (*Runtime, error) {
-	cfg.Redis.Log = cfg.Log
-	v, err := view.Open(cfg.Redis)
-	if err != nil {
-		return nil, err
+	rt := &Runtime{Name: cfg.Name, Accounts: cfg.Accounts, Key: cfg.Key, Log: cfg.Log, Tracers: cfg.Tracers}
+	var err error
+	if rt.View = cfg.View; rt.View == nil {
+		cfg.Redis.Log = cfg.Log
+		if rt.View, err = view.Open(cfg.Redis); err != nil {
+			return nil, err
+		}
+		rt.ownView = true
 	}
-	rt := &Runtime{Name: cfg.Name, View: v, Accounts: cfg.Accounts, Key: cfg.Key, Keys: v, Log: cfg.Log, Tracers: cfg.Tracers}
+	rt.Keys = rt.View
 	clients := cfg.Clients
 	if clients == nil {
 		if clients, err = OpenClients(cfg); err != nil {
@@ -72,7 +79,10 @@ func (rt *Runtime) Close() error {
 	if rt.Journal != nil {
 		rt.Journal.Close()
 	}
-	err := rt.View.Close()
+	var err error
+	if rt.ownView {
+		err = rt.View.Close()
+	}
 	if rt.own != nil {
 		err = errors.Join(err, rt.own.Close())
 	}

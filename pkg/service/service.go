@@ -49,4 +49,5 @@ type Runtime struct {
 
 	breakers map[string]*breaker.Breaker // by account; of the clients
 	own      *Clients                    // closed with the runtime; nil if they are shared
+	ownView  bool                        // View is closed with the runtime
 }
