@@ -148,16 +148,17 @@ func (c *crowd) end() string {
 	return id
 }
 
-// rename gives the next circuit a new name, in the portal, and returns that.
-func (c *crowd) rename() string {
+// rename gives the next circuit a new name, in the portal, and returns that and the name
+// that it was given before.
+func (c *crowd) rename() (name, before string) {
 	c.t.Helper()
-	name := fmt.Sprintf("renamed-%d", c.named)
+	name, before = fmt.Sprintf("renamed-%d", c.named), fmt.Sprintf("renamed-%d", c.named-len(c.staying))
 	id := c.staying[c.named%len(c.staying)]
 	c.named++
 	if err := c.exchange.Edit(sandbox.Edit{Kind: "rename", Connection: id, Name: name}); err != nil {
 		c.t.Fatal(err)
 	}
-	return name
+	return name, before
 }
 
 // entered is a status and when a circuit came into it, or when that was told.

@@ -8,6 +8,9 @@
 //
 //	make watch-load
 //
+// Beside it stands the way of the Terraform providers: to ask for each circuit by itself,
+// every half minute.
+//
 // What is measured is also checked: no transition of the exchange's own books is missing
 // in the journal unless the journal says that steps were skipped, and none is in it that
 // never was.

@@ -37,6 +37,7 @@ var (
 	watchFor  = flag.Duration("watch.for", 0, "virtual time in which circuits change; 0 skips the measurement")
 	watchAPIs = flag.String("watch.apis", "ecx,fabric,packetfabric", "the APIs to measure")
 	watchN    = flag.Int("watch.circuits", 0, "so many circuits alone; 0 is 1000 and then 10000")
+	watchJSON = flag.String("watch.json", "", "a file to which each measurement is added as a line of JSON")
 )
 
 func TestMain(m *testing.M) {
@@ -68,6 +69,13 @@ func TestWatch(t *testing.T) {
 				var r report
 				synctest.Test(t, func(t *testing.T) { r = measure(t, account.API(api), size) })
 				t.Logf("%s, %d circuits, real time %v\n%s", api, size, time.Since(began).Round(time.Second), r)
+				r.keep(t, api, "watch")
+			})
+			t.Run(fmt.Sprintf("%s/%d/poll", api, size), func(t *testing.T) {
+				var r report
+				synctest.Test(t, func(t *testing.T) { r = measurePoll(t, account.API(api), size) })
+				t.Logf("%s, %d circuits, polled one by one\n%s", api, size, r)
+				r.keep(t, api, "poll")
 			})
 		}
 	}
@@ -135,16 +143,8 @@ func heap() uint64 {
 func measure(t *testing.T, api account.API, size int) report {
 	c := newCrowd(t, api, size)
 	defer c.exchange.Close()
-	calls := &counter{next: c.handler, calls: map[string]int{}}
-	network, server := newMemory(), &http.Server{Handler: calls, ReadHeaderTimeout: time.Minute}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(network) }()
-	defer func() {
-		_ = server.Close() // nobody is in the middle of anything
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	}()
+	calls, network, end := serve(t, c)
+	defer end()
 	nats, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
 	if err != nil {
 		t.Fatal(err)
@@ -192,10 +192,25 @@ func measure(t *testing.T, api account.API, size int) report {
 	return r
 }
 
-// watch starts a status-watcher on one account that buys.
-func watch(t *testing.T, j *journal.Journal, api account.API, network *memory) (stop func()) {
+// serve lets the exchange serve a network of its own, and counts the calls.
+func serve(t *testing.T, c *crowd) (calls *counter, network *memory, end func()) {
+	calls = &counter{next: c.handler, calls: map[string]int{}}
+	network = newMemory()
+	server := &http.Server{Handler: calls, ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(network) }()
+	return calls, network, func() {
+		_ = server.Close() // nobody is in the middle of anything
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	}
+}
+
+// buyer opens a client of the account that buys, and returns a file of that account alone.
+func buyer(t *testing.T, api account.API, network *memory) (file account.File, client exchange.Client, end func()) {
 	t.Helper()
-	file := account.Sandbox("http://sandbox.test")
+	file = account.Sandbox("http://sandbox.test")
 	a, ok := file.ByName("acme-" + string(api))
 	if !ok {
 		t.Fatalf("no account at %s", api)
@@ -216,9 +231,16 @@ func watch(t *testing.T, j *journal.Journal, api account.API, network *memory) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	return file, client, end
+}
+
+// watch starts a status-watcher on one account that buys.
+func watch(t *testing.T, j *journal.Journal, api account.API, network *memory) (stop func()) {
+	t.Helper()
+	file, client, end := buyer(t, api, network)
 	rt := service.Runtime{
 		Journal: j, Log: zerolog.Nop(), Accounts: file, Key: secret.NewKey([32]byte{1}),
-		Clients: map[string]exchange.Client{a.Name: client},
+		Clients: map[string]exchange.Client{file.Accounts[0].Name: client},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -251,7 +273,9 @@ func (c *crowd) change(span time.Duration) changes {
 		case 1:
 			all.ids = append(all.ids, c.end())
 		default:
-			all.names[c.rename()] = time.Now()
+			name, replaced := c.rename()
+			all.names[name] = time.Now()
+			delete(all.names, replaced) // nobody may have looked meanwhile
 		}
 		time.Sleep(time.Minute / perMinute)
 	}
