@@ -45,6 +45,9 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"pipeline", pipeline},
+		{"latency", latency},
+		{"watch", watch},
+		{"start", start},
 	}
 }
 

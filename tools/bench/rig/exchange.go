@@ -22,13 +22,11 @@ import (
 type Exchange struct {
 	*sandbox.Exchange
 	URL string
-	// OnCreate, if set, is told the name of each circuit that is ordered at ECX when the
-	// order arrives. Set it before the first call.
-	OnCreate func(name string)
 
-	calls  atomic.Int64
-	server *http.Server
-	work   errgroup.Group
+	calls    atomic.Int64
+	onCreate atomic.Pointer[func(name string)]
+	server   *http.Server
+	work     errgroup.Group
 }
 
 // AtOnce are the delays of an exchange that does everything at once. No delays at all
@@ -54,11 +52,11 @@ func StartExchange(ctx context.Context, d sandbox.Delays) (*Exchange, error) {
 	return x, nil
 }
 
-// counting counts calls and tells OnCreate.
+// counting counts calls and tells who wants to know of creates.
 func (x *Exchange) counting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x.calls.Add(1)
-		if x.OnCreate != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/l2/connections") {
+		if told := x.onCreate.Load(); told != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/l2/connections") {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return // the client has gone
@@ -66,12 +64,16 @@ func (x *Exchange) counting(next http.Handler) http.Handler {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			var order struct{ PrimaryName string }
 			if json.Unmarshal(body, &order) == nil {
-				x.OnCreate(order.PrimaryName)
+				(*told)(order.PrimaryName)
 			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// OnCreate has told called with the name of each circuit that is ordered at ECX, when the
+// order arrives.
+func (x *Exchange) OnCreate(told func(name string)) { x.onCreate.Store(&told) }
 
 // Calls is how many requests were made so far.
 func (x *Exchange) Calls() int64 { return x.calls.Load() }

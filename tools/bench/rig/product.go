@@ -26,7 +26,7 @@ import (
 // gone through, and never shut.
 const budget = 60_000
 
-// Product is all four services, each with its projector and its answers, on embedded Redis.
+// Product is all four services, with one projector and their answers, on embedded Redis.
 type Product struct {
 	// Window is a client's connection to the journal.
 	Window *journal.Journal
@@ -67,8 +67,11 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		p.close = append(p.close, rt.Close)
+		if cfg.View == nil {
+			cfg.View = rt.View
+			p.work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
+		}
 		p.work.Go(func() error { return run(ctx, *rt) })
-		p.work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
 		p.work.Go(func() error { return rt.Answer(ctx) })
 	}
 	window := n.Journal()

@@ -111,25 +111,18 @@ func Raw(ctx context.Context, n *NATS, samples []*nats.Msg, span time.Duration, 
 		return 0, err
 	}
 	defer nc.Close()
-	const name = "RAW"
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: name, Subjects: []string{"raw.>"}, Storage: jetstream.FileStorage, Replicas: n.Replicas(),
-		Discard: jetstream.DiscardNew, MaxBytes: 4 << 30, Duplicates: 2 * time.Minute,
-	}); err != nil {
-		return 0, fmt.Errorf("raw stream: %w", err)
+	if err := makeRaw(ctx, n, js); err != nil {
+		return 0, err
 	}
-	defer func() { err = errors.Join(err, js.DeleteStream(context.WithoutCancel(ctx), name)) }()
+	defer func() { err = errors.Join(err, js.DeleteStream(context.WithoutCancel(ctx), rawStream)) }()
 	var written atomic.Int64
 	begun := time.Now()
 	var work errgroup.Group
 	for range writers {
 		work.Go(func() error {
 			for time.Since(begun) < span {
-				i := written.Add(1)
-				s := samples[int(i)%len(samples)]
-				m := &nats.Msg{Subject: s.Subject, Header: maps.Clone(s.Header), Data: s.Data}
-				if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(fmt.Sprintf("%036d", i))); err != nil {
-					return fmt.Errorf("raw write %d: %w", i, err)
+				if err := writeRaw(ctx, js, samples, written.Add(1)); err != nil {
+					return err
 				}
 			}
 			return nil
@@ -139,6 +132,52 @@ func Raw(ctx context.Context, n *NATS, samples []*nats.Msg, span time.Duration, 
 		return 0, err
 	}
 	return float64(written.Load()) / time.Since(begun).Seconds(), nil
+}
+
+// RawChains returns how long so many raw appends take one after the other, count times.
+func RawChains(ctx context.Context, n *NATS, samples []*nats.Msg, appends, count int) (took []time.Duration, err error) {
+	nc, js, err := open(n)
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	if err := makeRaw(ctx, n, js); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, js.DeleteStream(context.WithoutCancel(ctx), rawStream)) }()
+	for c := range count {
+		begun := time.Now()
+		for a := range appends {
+			if err := writeRaw(ctx, js, samples, int64(c*appends+a)); err != nil {
+				return nil, err
+			}
+		}
+		took = append(took, time.Since(begun))
+	}
+	return took, nil
+}
+
+const rawStream = "RAW"
+
+func makeRaw(ctx context.Context, n *NATS, js jetstream.JetStream) error {
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: rawStream, Subjects: []string{"raw.>"}, Storage: jetstream.FileStorage, Replicas: n.Replicas(),
+		Discard: jetstream.DiscardNew, MaxBytes: 4 << 30, Duplicates: 2 * time.Minute,
+	})
+	if err != nil {
+		return fmt.Errorf("raw stream: %w", err)
+	}
+	return nil
+}
+
+// writeRaw writes the i-th message, with an id as long as those of the product.
+func writeRaw(ctx context.Context, js jetstream.JetStream, samples []*nats.Msg, i int64) error {
+	s := samples[int(i)%len(samples)]
+	m := &nats.Msg{Subject: s.Subject, Header: maps.Clone(s.Header), Data: s.Data}
+	if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(fmt.Sprintf("%036d", i))); err != nil {
+		return fmt.Errorf("raw write %d: %w", i, err)
+	}
+	return nil
 }
 
 func open(n *NATS) (*nats.Conn, jetstream.JetStream, error) {
