@@ -304,6 +304,8 @@ type checked struct {
 	Notes      []string          `json:"notes,omitempty"`
 	Flow       string            `json:"flow,omitempty"`
 	Account    string            `json:"account,omitempty"`
+	// Unasked says why the exchange could not be asked.
+	Unasked string `json:"unasked,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -312,7 +314,7 @@ func checkCommand() *cobra.Command {
 		Use: "check FILE…|-", Short: "Say what is wrong with intents, without ordering anything",
 		Long: "Asks a requester what it would say to the intents: every violation at once, and notes on\n" +
 			"what would happen. Nothing is ordered.\n\n" + filesHelp +
-			"Exit codes: 0 no violations, 1 error, 2 usage, 3 an intent is invalid.",
+			"Exit codes: 0 no violations, 1 error or an exchange could not be asked, 2 usage,\n3 an intent is invalid.",
 		Args: Usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, files []string) error { return c.run(cmd, files) },
 	}
@@ -327,7 +329,7 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 	}
 	out := newScreen(cmd.OutOrStdout())
 	return c.with(cmd.Context(), func(j *journal.Journal) error {
-		wrong := false
+		wrong, unasked := false, false
 		for _, h := range all {
 			var a checked
 			q := question{verb: "check", wait: 3 * connectTime,
@@ -335,13 +337,16 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 			if err := ask(cmd.Context(), j, q, &a); err != nil {
 				return fmt.Errorf("%s: %w; is a requester running?", h.file, err)
 			}
-			wrong = wrong || len(a.Violations) > 0
+			wrong, unasked = wrong || len(a.Violations) > 0, unasked || a.Unasked != ""
 			if err := c.print(out, h, a); err != nil {
 				return err
 			}
 		}
-		if wrong {
+		switch {
+		case wrong:
 			return quiet(exitInvalid)
+		case unasked:
+			return quiet(exitError)
 		}
 		return nil
 	})
@@ -366,8 +371,11 @@ func (c *check) print(out screen, h handed, a checked) error {
 		return err
 	}
 	verdict := out.paint("completed", "ok")
-	if len(violations) > 0 {
+	switch {
+	case len(violations) > 0:
 		verdict = out.paint("invalid", counted(len(violations), "violation"))
+	case a.Unasked != "":
+		verdict = out.paint("uncertain", "the exchange could not be asked")
 	}
 	fmt.Fprintf(out, "%s  %s: %s\n", h.file, h.kind, verdict)
 	if len(violations) > 0 {
@@ -375,6 +383,10 @@ func (c *check) print(out screen, h handed, a checked) error {
 	}
 	if a.Account != "" {
 		fmt.Fprintf(out, "  account %s\n", a.Account)
+	}
+	if a.Unasked != "" {
+		fmt.Fprintf(out, "  The exchange could not be asked: %s.\n  What only it knows was not checked. If that stays so, see to "+
+			"credentials and baseUrl in the accounts file.\n", a.Unasked)
 	}
 	for _, n := range a.Notes {
 		fmt.Fprintf(out, "  %s\n", n)

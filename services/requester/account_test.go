@@ -20,6 +20,7 @@ import (
 // checkup is the answer to the verb "check".
 type checkup struct {
 	Account    string
+	Unasked    string
 	Notes      []string
 	Violations []struct{ Field, Hint string }
 }
@@ -100,6 +101,25 @@ func TestWhichAccount(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A check of an intent says why the exchange could not be asked: about it, or whose port it is.
+func TestCheckOfNobody(t *testing.T) {
+	fake := &exchangetest.Fake{Fault: func(call string, _ int) exchangetest.Fault {
+		if call == "Check" {
+			return exchangetest.Fault{Err: errors.New("not sent: connection refused")}
+		}
+		return exchangetest.Fault{}
+	}}
+	bubble(t, fake, func(w *world) {
+		if got := w.check("create", single("one", 100)); !strings.Contains(got.Unasked, "connection refused") || got.Account != "acme" {
+			t.Errorf("check = %+v, want why the exchange of acme was not asked", got)
+		}
+		company(w, "acme-fabric")
+		if got := w.check("create", single("one", 100)); !strings.Contains(got.Unasked, "acme-fabric") {
+			t.Errorf("check = %+v, want which account could not tell whose port it is", got)
+		}
+	})
 }
 
 // What an account's API does not have is a violation, even while the exchange is away, and

@@ -3,8 +3,10 @@ package requester
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -42,6 +44,9 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 	checked, err := c.Check(looking, in)
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", h.s.order.GetId()).Msg("check failed")
+		if next := unasked(h.s, err, r.rt.Journal.Now()); next != nil {
+			return r.append(ctx, h, next)
+		}
 		return nil
 	}
 	if done, err := r.lose(ctx, h, checked.Violations); done || err != nil {
@@ -56,6 +61,22 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 		conclude(next)
 	}
 	return r.append(ctx, h, next)
+}
+
+// unasked says in the order why its exchange could not be asked; nil if it says so already. A
+// reason that differs is not worth a fact each half minute.
+func unasked(s *state, err error, now time.Time) *patchbayv1.Order {
+	if s.order.GetWait().GetAdvice() != "" && now.Sub(s.stamp) < reasonAgain {
+		return nil
+	}
+	next := s.next(order.Accepted, "")
+	next.Wait = waitOf(next)
+	next.Wait.Advice = fmt.Sprintf("it could not be asked: %v. It is asked every %s; if that stays so, see to credentials "+
+		"and baseUrl of account %s in the accounts file", err, checkAgain, next.GetAccount())
+	if next.GetWait().GetAdvice() == s.order.GetWait().GetAdvice() {
+		return nil
+	}
+	return next
 }
 
 // lose ends an order before it is checked if somebody else has a hold that it needs. Where the
@@ -87,6 +108,8 @@ type answer struct {
 	Notes      []string          `json:"notes,omitempty"`
 	Flow       string            `json:"flow,omitempty"`
 	Account    string            `json:"account,omitempty"`
+	// Unasked says why the exchange could not be asked; then what only it knows was not checked.
+	Unasked string `json:"unasked,omitempty"`
 }
 
 // Check answers what an intent would meet, without ordering anything.
@@ -108,8 +131,8 @@ func (r *Requester) Check(ctx context.Context, request []byte) ([]byte, error) {
 		var checked exchange.Checked
 		checked, err = r.examineCreate(ctx, o, in)
 		all, out.Notes = merge(violations, checked.Violations), checked.Notes
-		if err == nil && o.GetAccount() != "" && !o.GetChecked() {
-			out.Notes = append(out.Notes, "the exchange did not answer in time; what only it knows was not checked")
+		if err != nil && (o.GetAccount() == "" || errors.As(err, new(unaskedError))) {
+			out.Unasked, err = err.Error(), nil // it may be needed to tell whose port it is
 		}
 		if err == nil && o.GetAccount() != "" {
 			o.Create, _ = a.redacted.(*patchbayv1.CreateIntent)

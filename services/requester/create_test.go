@@ -288,10 +288,11 @@ func TestCheckLater(t *testing.T) {
 	fake.Fault = on("Check", exchangetest.Fault{Err: errors.New("away")}, exchangetest.Fault{Err: errors.New("away")})
 	bubble(t, fake, func(w *world) {
 		id := w.submit("create", "1", single("one", 100))
-		if o := w.fact(id, order.Accepted); o.GetChecked() {
-			t.Error("checked although the exchange was away")
+		o := w.until(id, "why the exchange was not asked", func(o *patchbayv1.Order) bool { return o.GetWait().GetAdvice() != "" })
+		if o.GetChecked() || !strings.Contains(o.GetWait().GetAdvice(), "away") || !strings.Contains(o.GetWait().GetAdvice(), "account acme") {
+			t.Errorf("the order waits %v, checked %v; want the exchange's error and what to do", o.GetWait(), o.GetChecked())
 		}
-		o := w.ended(id)
+		o = w.ended(id)
 		if o.GetFailure().GetReason() != "invalid" || len(o.GetViolations()) != 1 || fake.Calls("Place") != 0 {
 			t.Errorf("failure %v, violations %v after %d calls of Place; want invalid, one, none",
 				o.GetFailure(), o.GetViolations(), fake.Calls("Place"))

@@ -185,8 +185,8 @@ func (r *Requester) examine(ctx context.Context, o *patchbayv1.Order, a *asked) 
 		o.Create = m
 		in, _ := a.message.(*patchbayv1.CreateIntent)
 		checked, err := r.examineCreate(ctx, o, in)
-		if len(a.violations) > 0 {
-			err = nil // it is wrong enough to be answered without the exchange
+		if len(a.violations) > 0 || errors.As(err, new(unaskedError)) {
+			err = nil // it is wrong enough to be answered without the exchange, or is asked later
 		}
 		return merge(a.violations, checked.Violations), err
 	case *patchbayv1.ChangeIntent:
@@ -207,8 +207,14 @@ func (r *Requester) examine(ctx context.Context, o *patchbayv1.Order, a *asked) 
 	}
 }
 
+// unaskedError reports an exchange that could not be asked about an intent. The order is made
+// all the same, and the driver asks again before the first attempt.
+type unaskedError struct{ error }
+
+func (e unaskedError) Unwrap() error { return e.error }
+
 // examineCreate finds the account and holds the intent against what its exchange knows, if
-// the exchange answers in time.
+// the exchange answers in time; if not, the error is an [unaskedError].
 func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *patchbayv1.CreateIntent) (exchange.Checked, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -233,7 +239,7 @@ func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *
 	checked, err := r.ask(ctx, acc.Name, c, full)
 	if err != nil {
 		r.rt.Log.Info().Err(err).Str("order", o.GetId()).Msg("check is left for later")
-		return exchange.Checked{Violations: local}, nil
+		return exchange.Checked{Violations: local}, unaskedError{err}
 	}
 	checked.Violations = merge(local, checked.Violations)
 	if left, err := r.heldMeanwhile(ctx, o, checked.Violations); left || err != nil {

@@ -20,6 +20,8 @@ import (
 const (
 	// checkAgain is the pause after an exchange could not be asked to check an intent.
 	checkAgain = 30 * time.Second
+	// reasonAgain is how often an order may say anew why its exchange could not be asked.
+	reasonAgain = 10 * time.Minute
 	// lookAgain is the longest pause between two looks for what is uncertain.
 	lookAgain = 5 * time.Minute
 	// inUseAgain is the longest pause between two attempts of which the exchange says that
@@ -35,6 +37,9 @@ const (
 // lookalikeTurn is what an order waits for while a request that looks like its own is on
 // its way.
 const lookalikeTurn = "its turn after a request that looks alike"
+
+// checkOfIntent is what an order waits for whose exchange could not be asked yet.
+const checkOfIntent = "the exchange, to check the intent"
 
 // waitsForTurn reports whether o's last fact says that it waits for its turn.
 func waitsForTurn(o *patchbayv1.Order) bool {
@@ -65,14 +70,16 @@ func whilePaused(s *state, now time.Time) *step {
 }
 
 // describe says in a fact what its order waits for. A pause before another
-// attempt is kept; since is when the order began to wait for this.
+// attempt is kept, and so is why the exchange could not be asked; since is when the order
+// began to wait for this.
 func describe(o, before *patchbayv1.Order, now time.Time) {
 	if o.GetOutcome() != "" {
 		o.Wait = nil
 		return
 	}
 	w := waitOf(o)
-	if waitsForTurn(o) || waitsForAccount(o) {
+	waitsForCheck := w.GetWhat() == checkOfIntent && o.GetWait().GetWhat() == checkOfIntent
+	if waitsForTurn(o) || waitsForAccount(o) || waitsForCheck {
 		w = proto.CloneOf(o.GetWait())
 	}
 	w.Since = timestamppb.New(now)
@@ -105,7 +112,7 @@ func waitOf(o *patchbayv1.Order) *patchbayv1.Wait {
 	case has(o, order.Uncertain):
 		return whileCancelled(o, waitOfUncertain(inState(o, order.Uncertain)[0], at))
 	case has(o, order.Open) && !o.GetChecked():
-		return &patchbayv1.Wait{What: "the exchange, to check the intent", On: at}
+		return &patchbayv1.Wait{What: checkOfIntent, On: at}
 	case has(o, order.Open):
 		return waitOfOpen(inState(o, order.Open)[0], at)
 	case o.GetCancelledBy() != "" && has(o, order.Placed):
