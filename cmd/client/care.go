@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,7 +166,8 @@ func accountsCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check FILE", Short: "Say everything that is wrong with an accounts file", Args: Usage(cobra.ExactArgs(1)),
 		Long: "Reads an accounts file as a service would, rules included, and says everything that is wrong.\n" +
-			"Secrets are not looked up. No service need be running.\n\nExit codes: 0 nothing, 1 error, 2 usage, 3 something.",
+			"Secrets that are not to be found here are a note only, since a service may run elsewhere, but\n" +
+			"one whose environment variables are not set does not start. No service need be running.\n\nExit codes: 0 nothing, 1 error, 2 usage, 3 something.",
 		RunE: func(cmd *cobra.Command, args []string) error { return checkAccounts(cmd, args[0], asJSON) },
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -183,12 +185,18 @@ func checkAccounts(cmd *cobra.Command, path string, asJSON bool) error {
 	if err != nil && !errors.As(err, &found) {
 		return err
 	}
+	notes := []string{}
+	for _, a := range f.Accounts {
+		if _, err := a.Resolve(os.Getenv); err != nil {
+			notes = append(notes, strings.Split(err.Error(), "\n")...)
+		}
+	}
 	if asJSON {
 		text := []string{}
 		for _, v := range found {
 			text = append(text, v.String())
 		}
-		if err := printJSON(cmd.OutOrStdout(), map[string]any{"accounts": len(f.Accounts), "violations": text}); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), map[string]any{"accounts": len(f.Accounts), "violations": text, "notes": notes}); err != nil {
 			return err
 		}
 	} else {
@@ -197,6 +205,9 @@ func checkAccounts(cmd *cobra.Command, path string, asJSON bool) error {
 		}
 		if len(found) == 0 {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, nothing wrong\n", path, counted(len(f.Accounts), "account"))
+		}
+		for _, n := range notes {
+			fmt.Fprintf(cmd.OutOrStdout(), "note: %s\n", n)
 		}
 	}
 	if len(found) > 0 {

@@ -130,6 +130,58 @@ func TestUpWithTwoNATS(t *testing.T) {
 	}
 }
 
+// What is wrong is said as a whole, in the words of the command line, and before a port that
+// another process has gets in the way.
+func TestUpRefuses(t *testing.T) {
+	taken, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }() // nothing was written to it
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "accounts.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	unset := file("accounts:\n  - {name: me, api: ecx, role: buyer, baseUrl: \"http://127.0.0.1:1\", credentials: {clientId: \"env:NO_ID\", clientSecret: \"env:NO_SECRET\"}}\n")
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"a taken port", nil, exitError, []string{"--nats-addr", "in use"}},
+		{"no port", []string{"--nats-addr", ":bad"}, exitError, []string{"--nats-addr", `"bad" is no port`}},
+		{"a wrong file", []string{"--accounts", file("accounts: [{nmae: me}]")}, exitInvalid, []string{`unknown key "nmae"`}},
+		{"variables that are not set", []string{"--accounts", unset}, exitInvalid,
+			[]string{"account me: clientId: environment variable NO_ID is empty or not set", "NO_SECRET", "start again"}},
+	} {
+		cmd := root()
+		cmd.SetArgs(append([]string{"up", "--data", t.TempDir(), "--log-level", "disabled", "--nats-addr", taken.Addr().String()}, tt.args...))
+		err := cmd.ExecuteContext(t.Context())
+		code := exitError
+		var own interface{ ExitCode() int }
+		if errors.As(err, &own) {
+			code = own.ExitCode()
+		}
+		for _, want := range tt.want {
+			if err == nil || code != tt.code || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: up = %v, code %d; want %d and %q", tt.name, err, code, tt.code, want)
+			}
+		}
+	}
+	err = func() error {
+		cmd := root()
+		cmd.SetArgs([]string{"approver", "--accounts", unset})
+		return cmd.ExecuteContext(t.Context())
+	}()
+	if err == nil || !strings.Contains(err.Error(), "--key-file") {
+		t.Errorf("approver = %v; want it to miss its key, and no variable of an account that only buys", err)
+	}
+}
+
 func TestReadyTellsWhatToDo(t *testing.T) {
 	const submit, export = "patchbay intent submit examples", "export PATCHBAY_NATS_URL=nats://127.0.0.1:5222"
 	for _, tt := range []struct {
@@ -139,7 +191,7 @@ func TestReadyTellsWhatToDo(t *testing.T) {
 	}{
 		{"all as it comes", ready{NATS: "nats://127.0.0.1:4222", Sandbox: "http://127.0.0.1:8090"}, []string{submit, "patchbay watch"}, []string{"export"}},
 		{"another port", ready{NATS: "nats://127.0.0.1:5222", Sandbox: "http://127.0.0.1:8090"}, []string{export, submit}, nil},
-		{"accounts of one's own", ready{NATS: "nats://127.0.0.1:4222"}, []string{"patchbay watch"}, []string{submit}},
+		{"accounts of one's own", ready{NATS: "nats://127.0.0.1:4222"}, []string{"patchbay watch", "sandbox   none", "--accounts"}, []string{submit}},
 	} {
 		var out strings.Builder
 		if err := tt.r.print(&out, false); err != nil {

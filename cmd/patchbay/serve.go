@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"patchbay.io/cmd/client"
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/service"
 	"patchbay.io/pkg/telemetry"
 	"patchbay.io/services/approver"
@@ -21,18 +23,20 @@ import (
 type aService struct {
 	name, short string
 	run         func(context.Context, *service.Runtime) error
+	// uses are the accounts that it asks exchanges for.
+	uses func(account.File) []account.Account
 }
 
 func theServices(set *settings) []aService {
 	return []aService{
 		{"requester", "Turn intents into orders, and orders into circuits", running(func(ctx context.Context, rt service.Runtime) error {
 			return requester.Run(ctx, rt, requester.Limits{PerMinute: set.perMinute, Open: set.open})
-		})},
-		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run)},
-		{"provisioner", "Land approved requests on ports", running(provisioner.Run)},
+		}), account.File.Buyers},
+		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run), account.File.Sellers},
+		{"provisioner", "Land approved requests on ports", running(provisioner.Run), account.File.Sellers},
 		{"status-watcher", "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
 			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{Gone: set.gone})
-		})},
+		}), func(f account.File) []account.Account { return f.Accounts }},
 	}
 }
 
@@ -67,6 +71,12 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 	rt.CheckAccounts(tel.Check)
 	tel.Check(name+" journal", rt.Journal.Healthy)
 	tel.Check(name+" redis", rt.View.Healthy)
+	for _, a := range cfg.Accounts.Accounts {
+		tel.Check("credentials of "+a.Name, func() error {
+			_, err := a.Resolve(os.Getenv)
+			return err
+		})
+	}
 	tel.Ready("view", func() (bool, any) {
 		p := rt.View.Progress()
 		return p.Done, p
@@ -98,6 +108,9 @@ func runService(ctx context.Context, set *settings, s aService) error {
 	}
 	file, err := loadAccounts(set.accounts)
 	if err != nil {
+		return err
+	}
+	if err := allSet(s.uses(file)); err != nil {
 		return err
 	}
 	key, err := set.loadKey()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/pflag"
 
@@ -67,6 +68,19 @@ func loadAccounts(path string) (account.File, error) {
 		return account.File{}, codedError{exitInvalid, fmt.Errorf("accounts %s:\n%w", path, err)}
 	}
 	return f, nil
+}
+
+// allSet refuses accounts whose credentials stand in environment variables that are not set:
+// they could not log in, and no waiting would change that.
+func allSet(accounts []account.Account) error {
+	var errs []error
+	for _, a := range accounts {
+		errs = append(errs, a.Unset(os.Getenv))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return codedError{exitInvalid, fmt.Errorf("%w\nSet what is missing and start again; a process does not see variables that are set later", err)}
+	}
+	return nil
 }
 
 // loadKey reads the deployment key of separate services.

@@ -79,6 +79,16 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
 	log := tel.Logger("patchbay")
 
+	// What is wrong with the file is said before anything is started that may be in the way.
+	var accounts account.File
+	if u.accounts != "" {
+		if accounts, err = loadAccounts(u.accounts); err != nil {
+			return err
+		}
+		if err := allSet(accounts.Accounts); err != nil {
+			return err
+		}
+	}
 	data, err := folder(u.data)
 	if err != nil {
 		return fmt.Errorf("data folder: %w", err)
@@ -89,7 +99,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	cfg, line, err := u.embed(&stop, data)
+	cfg, line, err := u.embed(&stop, data, accounts)
 	if err != nil {
 		return err
 	}
@@ -167,15 +177,15 @@ func lock(stop *cleanup, data string) error {
 }
 
 // embed starts the servers that the settings do not replace.
-func (u *up) embed(stop *cleanup, data string) (service.Config, ready, error) {
-	cfg := service.Config{NATS: u.nats()}
+func (u *up) embed(stop *cleanup, data string, accounts account.File) (service.Config, ready, error) {
+	cfg := service.Config{NATS: u.nats(), Accounts: accounts}
 	line := ready{Ready: true, NATS: u.natsURL, Data: data}
 	if u.natsURL == "" {
 		nats, err := embedded.StartNATS(embedded.NATSConfig{
 			Dir: filepath.Join(data, "nats"), Addr: u.natsAddr, Relaxed: u.relaxed,
 		})
 		if err != nil {
-			return cfg, line, err
+			return cfg, line, fmt.Errorf("--nats-addr: %w", err)
 		}
 		stop.add(nats.Stop)
 		cfg.NATS.InProcess, line.NATS = nats, nats.URL()
@@ -190,9 +200,7 @@ func (u *up) embed(stop *cleanup, data string) (service.Config, ready, error) {
 		cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return redis.Dial() }
 	}
 	var err error
-	if u.accounts != "" {
-		cfg.Accounts, err = loadAccounts(u.accounts)
-	} else {
+	if u.accounts == "" {
 		cfg.Accounts, line.Sandbox, err = u.sandbox(stop, data)
 	}
 	if err != nil {
@@ -235,8 +243,12 @@ func (r ready) print(w io.Writer, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(w, "Patchbay is ready.\n\n"+
 		"  NATS      %s\n  health    %s/readyz\n  metrics   %s/metrics\n", r.NATS, r.HTTP, r.HTTP)
-	if err == nil && r.Sandbox != "" {
-		_, err = fmt.Fprintf(w, "  sandbox   %s/sandbox/inventory\n", r.Sandbox)
+	sandbox := "none, since --accounts says where the exchanges are (docs/accounts.md: your own rules, and a sandbox)"
+	if r.Sandbox != "" {
+		sandbox = r.Sandbox + "/sandbox/inventory"
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(w, "  sandbox   %s\n", sandbox)
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(w, "  data      %s\n\nIn another terminal:\n\n", r.Data)

@@ -227,6 +227,12 @@ func TestResolve(t *testing.T) {
 		if strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: error shows the secret", tt.name)
 		}
+		if err := a.Unset(env); err != nil {
+			t.Errorf("%s: Unset = %v, want nil: a file may yet come to be", tt.name, err)
+		}
+	}
+	if err := a.Unset(func(string) string { return "" }); err == nil || err.Error() != "account acme: clientId: environment variable ID is empty or not set" {
+		t.Errorf("Unset = %v, want the variable and nothing else", err)
 	}
 }
 

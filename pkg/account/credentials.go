@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"patchbay.io/pkg/secret"
@@ -56,6 +57,8 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // errRef shows nothing of what was written, which may be a secret.
 var errRef = errors.New("must be env:NAME or file:/absolute/path, never the secret itself")
 
+var errUnset = errors.New("is empty or not set")
+
 // ParseRef reads "env:NAME" or "file:/absolute/path".
 func ParseRef(text string) (Ref, error) {
 	before, name, _ := strings.Cut(text, ":")
@@ -96,8 +99,23 @@ func (r Ref) IsZero() bool { return r.scheme == "" }
 // It may be called whenever they are needed; secrets are meant to be rotated. Errors
 // name each reference that leads nowhere, all at once.
 func (a Account) Resolve(getenv func(string) string) (Secrets, error) {
-	var s Secrets
-	var errs []error
+	s, errs := a.read(getenv)
+	if err := errors.Join(errs...); err != nil {
+		return Secrets{}, err
+	}
+	return s, nil
+}
+
+// Unset reports the environment variables that the account refers to and that are empty or
+// not set, all at once. A file may come to be; a variable is the same as long as a process
+// runs.
+func (a Account) Unset(getenv func(string) string) error {
+	_, errs := a.read(getenv)
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return !errors.Is(err, errUnset) })...)
+}
+
+// read reads what can be read, and says for each of the rest why it cannot.
+func (a Account) read(getenv func(string) string) (s Secrets, errs []error) {
 	for _, x := range []struct {
 		key string
 		ref Ref
@@ -115,10 +133,7 @@ func (a Account) Resolve(getenv func(string) string) (Secrets, error) {
 		}
 		*x.to = value
 	}
-	if err := errors.Join(errs...); err != nil {
-		return Secrets{}, err
-	}
-	return s, nil
+	return s, errs
 }
 
 func (r Ref) resolve(getenv func(string) string) (secret.Secret, error) {
@@ -127,7 +142,7 @@ func (r Ref) resolve(getenv func(string) string) (secret.Secret, error) {
 		if s := getenv(r.name); s != "" {
 			return secret.Secret(s), nil
 		}
-		return "", fmt.Errorf("environment variable %s is empty or not set", r.name)
+		return "", fmt.Errorf("environment variable %s %w", r.name, errUnset)
 	case inFile:
 		return readSecret(r.name)
 	case inPlace:

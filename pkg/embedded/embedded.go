@@ -47,7 +47,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 			return nil, fmt.Errorf("NATS address %q: %w", cfg.Addr, err)
 		}
 		if opts.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("NATS address %q: %w", cfg.Addr, err)
+			return nil, fmt.Errorf("NATS address %q: %q is no port; want host:port, as in 127.0.0.1:4222", cfg.Addr, port)
 		}
 		if opts.Host = host; opts.Port == 0 {
 			opts.Port = server.RANDOM_PORT
