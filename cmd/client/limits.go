@@ -113,7 +113,7 @@ func whyUnanswered(ctx context.Context, j *journal.Journal, sources []string) st
 	case len(why) > 0:
 		return "Not everything was answered. It is kept, and carried out later: " + strings.Join(why, "; ") + "."
 	default:
-		return "Not everything was answered yet. It is kept."
+		return "Not everything was answered yet. It is kept; \"patchbay watch\" shows the answer when it comes."
 	}
 }
 

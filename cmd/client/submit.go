@@ -18,8 +18,13 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
-// firstAnswer is how long submit waits to hear whether an intent was taken.
-const firstAnswer = 2 * time.Second
+// firstAnswer is how long submit waits to hear that an intent conflicts with an order that is
+// there already, and lateAnswer how long it goes on to wait for an answer to the others: a
+// requester gives the target of a change or delete some seconds to become known.
+const (
+	firstAnswer = 2 * time.Second
+	lateAnswer  = 3 * time.Second
+)
 
 const filesHelp = "Each FILE is a CloudEvent in structured JSON, or its data alone; \"-\" is standard input.\n" +
 	"Bare data gets the source " + ownSource + " and, as its id, a digest of what it says: the same\n" +
@@ -53,10 +58,10 @@ func submitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "submit FILE…|-", Short: "Hand in intents, and follow them with --wait",
 		Long: "Hands in intents and prints the order id of each.\n\n" + filesHelp +
-			"Without --wait it waits two seconds to hear whether the intents are taken. With --wait it\n" +
-			"follows all orders to their end.\n\n" +
+			"Without --wait it returns as soon as each intent is answered, accepted or invalid, and waits\n" +
+			"five seconds for that at most. With --wait it follows all orders to their end.\n\n" +
 			"Exit codes: 0 done, 1 error, 2 usage, 3 an intent is invalid or conflicts with an earlier one,\n" +
-			"4 an order failed, 5 an order is still on its way after --timeout.",
+			"4 an order failed, 5 an order is still on its way after --timeout, or an intent has no answer yet.",
 		Example: "  patchbay intent submit examples/ecx/0[1-4]*.intent.json --wait\n" +
 			"  jq .order intent.json | patchbay intent submit - --source crm --id 4711",
 		Args: Usage(cobra.MinimumNArgs(1)),
@@ -101,8 +106,8 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 	if err != nil {
 		return err
 	}
-	hear := func(done func() bool) error {
-		ctx, cancel := context.WithTimeout(ctx, firstAnswer)
+	hear := func(d time.Duration, done func() bool) error {
+		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
 		return f.run(ctx, last+1, done)
 	}
@@ -110,7 +115,7 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 		// A change or delete may be about an order that stands before it in line.
 		before := tracker{orders: f.t.orders[:i]}
 		if tr.kind != intent.Create && !before.all((*tracked).known) {
-			if err := hear(func() bool { return before.all((*tracked).known) }); err != nil {
+			if err := hear(firstAnswer+lateAnswer, func() bool { return before.all((*tracked).known) }); err != nil {
 				return err
 			}
 		}
@@ -121,7 +126,10 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 	if err := f.fetch(ctx); err != nil {
 		return err
 	}
-	if err := hear(func() bool { return f.t.all((*tracked).answered) }); err != nil || !s.wait {
+	if err := hear(firstAnswer, func() bool { return f.t.all((*tracked).answered) }); err != nil {
+		return err
+	}
+	if err := hear(lateAnswer, func() bool { return f.t.all((*tracked).known) }); err != nil || !s.wait {
 		return err
 	}
 	// Whoever was there before is taken to be the same unless two seconds brought a refusal.
@@ -306,6 +314,8 @@ type checked struct {
 	Account    string            `json:"account,omitempty"`
 	// Unasked says why the exchange could not be asked.
 	Unasked string `json:"unasked,omitempty"`
+	// Conflict is a refusal: the intent's source and id are those of an order with other data.
+	Conflict json.RawMessage `json:"conflict,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -333,11 +343,11 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 		for _, h := range all {
 			var a checked
 			q := question{verb: "check", wait: 3 * connectTime,
-				body: map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data())}}
+				body: map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data()), "source": h.event.Source(), "id": h.event.ID()}}
 			if err := ask(cmd.Context(), j, q, &a); err != nil {
 				return fmt.Errorf("%s: %w; is a requester running?", h.file, err)
 			}
-			wrong, unasked = wrong || len(a.Violations) > 0, unasked || a.Unasked != ""
+			wrong, unasked = wrong || len(a.Violations) > 0 || a.Conflict != nil, unasked || a.Unasked != ""
 			if err := c.print(out, h, a); err != nil {
 				return err
 			}
@@ -369,6 +379,15 @@ func (c *check) print(out screen, h handed, a checked) error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	if a.Conflict != nil {
+		f := new(patchbayv1.Refusal)
+		if err := event.Unmarshal(a.Conflict, f); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s  %s: %s\n%s\n", h.file, h.kind, out.paint("conflicting", "conflicting"), f.GetMessage())
+		printDifferences(out, f.GetDifferences(), "ORDERED BEFORE", "THIS TIME")
+		return nil
 	}
 	verdict := out.paint("completed", "ok")
 	switch {

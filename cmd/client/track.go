@@ -274,7 +274,7 @@ func (tr *tracked) state() string {
 func (t *tracker) exitCode(waited bool) int {
 	for _, code := range []int{exitInvalid, exitFailed, exitWaiting} {
 		for _, tr := range t.orders {
-			if tr.outcome() == code && (waited || code != exitWaiting) {
+			if tr.outcome() == code && (waited || code != exitWaiting || !tr.known()) {
 				return code
 			}
 		}

@@ -22,12 +22,19 @@ type checkup struct {
 	Account    string
 	Unasked    string
 	Notes      []string
-	Violations []struct{ Field, Hint string }
+	Violations []struct{ Field, Value, Hint string }
+	Conflict   *struct{ Differences []struct{ Field string } }
 }
 
 func (w *world) check(kind, data string) checkup {
 	w.t.Helper()
-	q, err := json.Marshal(map[string]any{"kind": kind, "data": json.RawMessage(data)})
+	return w.checkOf(kind, "", data)
+}
+
+// checkOf asks about an intent that has an id.
+func (w *world) checkOf(kind, id, data string) checkup {
+	w.t.Helper()
+	q, err := json.Marshal(map[string]any{"kind": kind, "source": "test", "id": id, "data": json.RawMessage(data)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -154,6 +161,55 @@ func TestCheckOfWhatIsHeld(t *testing.T) {
 		got := w.check("create", spending("two", 101, "token-1"))
 		if len(got.Violations) != 1 || got.Violations[0].Field != "primary.zSide.serviceToken" || len(w.fake.Circuits()) != 1 {
 			t.Errorf("violations %v and %d circuits, want one about the token, and one", got.Violations, len(w.fake.Circuits()))
+		}
+	})
+}
+
+// An intent that is an order already does not stand in its own way, and is told from another
+// under the same identity.
+func TestCheckOfWhatIsOrdered(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		id := w.submit("create", "1", single("one", 100))
+		w.fact(id, order.Placed)
+		if got := w.checkOf("create", "1", single("one", 100)); len(got.Violations) != 0 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], id) {
+			t.Errorf("check of the same = %+v, want no violation and a note of order %s", got, id)
+		}
+		if got := w.checkOf("create", "1", single("two", 100)); got.Conflict == nil || len(got.Conflict.Differences) != 1 || got.Conflict.Differences[0].Field != "name" {
+			t.Errorf("check of other data under the id = %+v, want a conflict about the name", got)
+		}
+		got := w.checkOf("create", "2", single("one", 100))
+		if len(got.Violations) != 1 || got.Violations[0].Value != "100" || !strings.Contains(got.Violations[0].Hint, id) {
+			t.Errorf("check of the same under another id = %+v, want the tag 100, held by order %s", got, id)
+		}
+	})
+}
+
+// A change is checked against the circuit and against what its seller sells.
+func TestCheckOfChange(t *testing.T) {
+	bubble(t, new(exchangetest.Fake), func(w *world) {
+		id := w.submit("create", "1", single("one", 100))
+		w.ready(w.fact(id, order.Placed))
+		o := w.ended(id)
+		change := `{"target":{"orderId":"` + id + `"},"set":{"bandwidthMbps":70}}`
+		if got := w.check("change", change); len(got.Violations) != 0 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "PROVISIONED/AVAILABLE") {
+			t.Errorf("check = %+v, want a note of what would be changed", got)
+		}
+		w.stop()
+		w.fake.Checked = exchange.Checked{Violations: []*patchbayv1.Violation{
+			{Field: "bandwidthMbps", Value: "70", Hint: "50, 200"}, {Field: "primary.aSide.tag", Value: "100"}}}
+		w.run(nil)
+		if got := w.check("change", change); len(got.Violations) != 1 || got.Violations[0].Field != "set.bandwidthMbps" || got.Violations[0].Hint != "50, 200" {
+			t.Errorf("check of a speed that nobody sells = %+v, want one violation, of the speed", got)
+		}
+		w.observe(o.GetLegs()[0].GetExchangeId(), status.Deprovisioned, status.NotAvailable)
+		if got := w.check("change", change); len(got.Violations) != 1 || got.Violations[0].Field != "target" {
+			t.Errorf("check of a change of what is no more = %+v, want one violation, of the target", got)
+		}
+		if got := w.check("delete", `{"target":{"orderId":"`+id+`"}}`); len(got.Violations) != 0 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "nothing to delete") {
+			t.Errorf("check of a delete of what is no more = %+v, want a note", got)
+		}
+		if w.fake.Calls("Alter")+w.fake.Calls("Remove") != 0 {
+			t.Error("a check changed something")
 		}
 	})
 }

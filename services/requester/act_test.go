@@ -356,8 +356,8 @@ func TestUnknownTarget(t *testing.T) {
 			`{"connectionId":"` + unknown + `"}`, `{"orderId":"` + unknown + `"}`, `{"source":"test","id":"never"}`,
 		} {
 			o := w.ended(w.submit("delete", fmt.Sprint("d", i), `{"target":`+target+`}`))
-			if o.GetOutcome() != order.Invalid || len(o.GetViolations()) != 1 {
-				t.Errorf("target %s: %q %v; want invalid with one violation", target, o.GetOutcome(), o.GetViolations())
+			if o.GetOutcome() != order.Invalid || len(o.GetViolations()) != 1 || !strings.Contains(o.GetViolations()[0].GetHint(), "another id") {
+				t.Errorf("target %s: %q %v; want invalid with one violation that says what to do", target, o.GetOutcome(), o.GetViolations())
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -70,6 +71,14 @@ func (r *Requester) spoken(ctx context.Context, o *patchbayv1.Order) ([]spokenFo
 	return fields, nil
 }
 
+// value is what somebody else holds: the outer tag. A token is not shown.
+func (s spokenFor) value() string {
+	if s.Kind == hold.Token {
+		return ""
+	}
+	return s.Key[strings.LastIndexByte(s.Key, '/')+1:]
+}
+
 // tells reports whether v only says, in the exchange's words, that a token is spent which
 // somebody else holds. Whatever else is wrong with the field is the intent's own.
 func tells(v *patchbayv1.Violation, held []spokenFor) bool {
@@ -88,7 +97,7 @@ func broken(held []spokenFor) []*patchbayv1.Violation {
 	var all []*patchbayv1.Violation
 	for _, s := range held {
 		all = append(all, &patchbayv1.Violation{
-			Field: s.field, Rule: "a " + s.Kind + " that nobody else holds",
+			Field: s.field, Value: s.value(), Rule: "a " + s.Kind + " that nobody else holds",
 			Hint: "held by " + s.Holder.GetNoun() + " " + s.Holder.GetId() + "; " + instead(s.Kind),
 		})
 	}

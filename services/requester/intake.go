@@ -103,19 +103,23 @@ func (r *Requester) readIntent(ctx context.Context, rec journal.Record) (*asked,
 		return nil, errors.New("source or id has a control character")
 	}
 	a := &asked{rec: rec, kind: kind, orderID: event.OrderID(e.Source(), e.ID()), origin: origin(ctx, rec)}
-	a.message, a.violations = intent.Read(noun, kind, e.Data())
+	r.readData(a, e.Data())
+	return a, nil
+}
+
+// readData reads what an intent says.
+func (r *Requester) readData(a *asked, data []byte) {
+	a.message, a.violations = intent.Read(event.Intent, a.kind, data)
 	if a.message != nil {
 		a.redacted = intent.Redact(a.message, r.rt.Key)
 	}
-	_, form := intent.Decode(noun, kind, e.Data())
-	if len(form) == 0 {
+	if _, form := intent.Decode(event.Intent, a.kind, data); len(form) == 0 {
 		a.digest = intent.Digest(a.redacted)
 	} else {
 		// What is no message of ours may have a secret anywhere, so its digest is one under
 		// the deployment's key.
-		a.digest = intent.RawDigest([]byte(r.rt.Key.HMAC(secret.Secret(e.Data()))))
+		a.digest = intent.RawDigest([]byte(r.rt.Key.HMAC(secret.Secret(data))))
 	}
-	return a, nil
 }
 
 var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
@@ -310,12 +314,8 @@ func (r *Requester) refuse(ctx context.Context, a *asked, o *patchbayv1.Order, o
 	if err != nil {
 		return err
 	}
-	next := &patchbayv1.Refusal{
-		Fact: "conflicting", OrderId: a.orderID, Source: a.rec.Event.Source(), IntentId: a.rec.Event.ID(),
-		Message: fmt.Sprintf("source and id belong to the order of another payload (%.12s, this is %.12s); "+
-			"send a new intent under a new id", o.GetPayloadDigest(), a.digest),
-		Differences: differences(o, a),
-	}
+	next := conflict(o, a)
+	next.Source, next.IntentId = a.rec.Event.Source(), a.rec.Event.ID()
 	said := new(patchbayv1.Refusal)
 	if !last.None() && last.Into(said) == nil && last.Event.Type() == "io.patchbay.refusal.conflicting.v1" {
 		said.At = nil
@@ -331,10 +331,20 @@ func (r *Requester) refuse(ctx context.Context, a *asked, o *patchbayv1.Order, o
 	return err
 }
 
+// conflict says that the source and id of an intent are those of an order with other data.
+func conflict(o *patchbayv1.Order, a *asked) *patchbayv1.Refusal {
+	return &patchbayv1.Refusal{
+		Fact: "conflicting", OrderId: a.orderID,
+		Message: fmt.Sprintf("source and id belong to the order of another payload (%.12s, this is %.12s); "+
+			"send a new intent under a new id", o.GetPayloadDigest(), a.digest),
+		Differences: differences(o, a),
+	}
+}
+
 // differences are the fields in which an intent differs from the order under its identity.
 func differences(o *patchbayv1.Order, a *asked) []*patchbayv1.Difference {
 	if o.GetKind() != a.kind {
-		return []*patchbayv1.Difference{{Field: "type", Was: event.IntentType(event.Intent, o.GetKind()), Now: a.rec.Event.Type()}}
+		return []*patchbayv1.Difference{{Field: "type", Was: event.IntentType(event.Intent, o.GetKind()), Now: event.IntentType(event.Intent, a.kind)}}
 	}
 	var all []*patchbayv1.Difference
 	if o.GetFact() != event.Archived { // then its payload is not here

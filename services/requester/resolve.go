@@ -172,6 +172,9 @@ func (r *Requester) owners(ctx context.Context, port string) ([]string, error) {
 	return owners, nil
 }
 
+// unknownTarget is what to do about a target that is not known.
+const unknownTarget = "hand in the create first, then this once more under another id"
+
 // aim finds what a change or delete is about and puts it into the order.
 func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.Target) ([]*patchbayv1.Violation, error) {
 	if t.GetConnectionId() != "" {
@@ -186,7 +189,7 @@ func (r *Requester) aim(ctx context.Context, o *patchbayv1.Order, t *patchbayv1.
 	case err != nil:
 		return nil, err
 	case target == nil:
-		return violation(field, fmt.Sprintf("%q", value), "an order that is known here", ""), nil
+		return violation(field, fmt.Sprintf("%q", value), "an order that is known here", unknownTarget), nil
 	case target.GetKind() != exchange.Create:
 		return violation(field, fmt.Sprintf("%q", value), "an order that creates", "it is a "+target.GetKind()), nil
 	case target.GetFact() == event.Archived:
@@ -285,7 +288,7 @@ func (r *Requester) aimAtConnection(ctx context.Context, o *patchbayv1.Order, id
 			return nil, err
 		}
 		return violation("target.connectionId", fmt.Sprintf("%q", id), "a circuit that is known here",
-			"a circuit that was just ordered may take some seconds to be seen; one that ended long ago may be archived"), nil
+			"one that was just ordered may take some seconds to be seen, one that ended long ago may be archived; "+unknownTarget), nil
 	}
 	c := t.GetConnection()
 	buyer, err := r.buyerOf(ctx, c)
