@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,10 +323,13 @@ func TestCheck(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var work errgroup.Group
 	asked := make(chan string, 8)
+	var says atomic.Pointer[string]
+	first := `{"violations":[{"field":"name","rule":"required"}],"notes":["costs nothing"],"account":"acme"}`
+	says.Store(&first)
 	work.Go(func() error {
 		return h.j.Serve(ctx, "check", func(_ context.Context, q []byte) ([]byte, error) {
 			asked <- string(q)
-			return []byte(`{"violations":[{"field":"name","rule":"required"}],"notes":["costs nothing"],"account":"acme"}`), nil
+			return []byte(*says.Load()), nil
 		})
 	})
 	t.Cleanup(func() { cancel(); _ = work.Wait() })
@@ -337,8 +341,31 @@ func TestCheck(t *testing.T) {
 	if code != exitInvalid || !strings.Contains(out, "required") || !strings.Contains(out, "costs nothing") {
 		t.Errorf("check = %d %q, want 3, the violation and the note", code, out)
 	}
-	if q := <-asked; q != `{"data":{"target":{"orderId":"x"}},"kind":"delete"}` {
-		t.Errorf("asked %s, want the data and what kind it is", q)
+	var q struct {
+		Kind, Source, ID string
+		Data             json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(<-asked), &q); err != nil || q.Kind != "delete" || q.Source != ownSource || q.ID == "" ||
+		string(q.Data) != `{"target":{"orderId":"x"}}` {
+		t.Errorf("asked %+v, %v; want the data, what kind it is and its identity", q, err)
+	}
+	for _, tt := range []struct {
+		answer string
+		code   int
+		want   []string
+	}{
+		{`{"violations":[],"account":"acme","unasked":"connection refused"}`, exitError, []string{"the exchange could not be asked", "connection refused", "accounts file"}},
+		{`{"violations":[],"conflict":{"message":"send a new intent","differences":[{"field":"name","was":"\"a\"","now":"\"b\""}]}}`, exitInvalid,
+			[]string{"conflicting", "send a new intent", "ORDERED BEFORE"}},
+	} {
+		says.Store(&tt.answer)
+		out, code := h.run(`{}`, "intent", "check", "-")
+		<-asked
+		for _, want := range tt.want {
+			if code != tt.code || !strings.Contains(out, want) || strings.Contains(out, ": ok") {
+				t.Errorf("check = %d %q, want %d and %q", code, out, tt.code, want)
+			}
+		}
 	}
 }
 
@@ -432,6 +459,23 @@ func TestLookAfterChange(t *testing.T) {
 			t.Errorf("%s = %d %q, want the new name", args, code, out)
 		}
 	}
+	if out, code := h.run("", "explain", first); code != 0 || !strings.Contains(out, "  renamed (before: pair)\n") {
+		t.Errorf("explain = %d %q, want the new name in its head", code, out)
+	}
+	// Others that bore the name, or have ended, are not meant.
+	const gone, third, ended = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003"
+	h.order(&patchbayv1.Order{Id: gone, Fact: "placed", Kind: "create", Create: &patchbayv1.CreateIntent{Name: "renamed"},
+		Legs: []*patchbayv1.OrderLeg{{Leg: "primary", ConnectionId: third}}})
+	h.connection(&patchbayv1.Connection{Id: third, Name: "elsewhere", OrderId: gone, Status: "PROVISIONED"})
+	h.order(&patchbayv1.Order{Id: ended, Fact: "failed", Outcome: "failed", Kind: "create", Create: &patchbayv1.CreateIntent{Name: "renamed"}})
+	if out, code := h.run("", "get", "renamed"); code != 0 || !strings.Contains(out, "connection "+first+"  PENDING_APPROVAL/NOT_AVAILABLE for ") {
+		t.Errorf("get = %d %q, want the circuit that bears the name now, and its state as everywhere", code, out)
+	}
+	h.order(&patchbayv1.Order{Id: "00000000-0000-4000-8000-000000000004", Fact: "accepted", Kind: "create", Create: &patchbayv1.CreateIntent{Name: "renamed"}})
+	if out, code := h.run("", "get", "renamed"); code != exitUsage || !strings.Contains(out, "create accepted") || !strings.Contains(out, "PENDING_APPROVAL/NOT_AVAILABLE") ||
+		strings.Contains(out, gone) || strings.Contains(out, ended) {
+		t.Errorf("get = %d %q, want the two that may be meant, with their states", code, out)
+	}
 	h.connection(&patchbayv1.Connection{Id: first, Name: "later", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
 	if out, _ := h.run("", "get", first); strings.Contains(out, "renamed") || !strings.Contains(out, "later") {
 		t.Errorf("after a transition it says %q, want what came last", out)
@@ -491,6 +535,40 @@ func TestDecide(t *testing.T) {
 	}
 	if out, code := h.run("", "approve", order); code != exitError || !strings.Contains(out, "nothing about") {
 		t.Errorf("a second decision = %d %q, want that nothing waits", code, out)
+	}
+}
+
+// What "approvals" prints can be approved by that name, whatever else goes by it.
+func TestDecideByName(t *testing.T) {
+	h := stocked(t)
+	_, first, second := stock()
+	h.add(event.Approval, second, "requested", "", &patchbayv1.Approval{ConnectionId: second, Fact: "requested", Kind: "create",
+		Connection: &patchbayv1.Connection{Id: second, ExchangeId: "ECX-2", Name: "pair-2"}, Wait: &patchbayv1.Wait{What: "approval", On: "operator"}})
+	h.order(&patchbayv1.Order{Id: "o-3", Fact: "placed", Kind: "create", Create: &patchbayv1.CreateIntent{Name: "pair-2"}})
+	for name, want := range map[string]string{"pair": first, "pair-2": second, "ecx-2": second, first: first} {
+		if a, err := findPending(t.Context(), h.j, name); err != nil || a.GetConnectionId() != want {
+			t.Errorf("%s means %s, %v; want %s", name, a.GetConnectionId(), err, want)
+		}
+	}
+	if out, code := h.run("", "approve", "o-3"); code != exitError || !strings.Contains(out, "o-3") {
+		t.Errorf("approve = %d %q, want 1: nothing of that order waits", code, out)
+	}
+}
+
+// An order is found by the trace that it is part of.
+func TestFindByTrace(t *testing.T) {
+	h := newHouse(t)
+	const trace, id = "0af7651916cd43dd8448eb211c80319c", "o-1"
+	_, err := h.j.Append(t.Context(), journal.Record{}, event.Fact{
+		Entity: event.Entity{Noun: event.Order, ID: id}, Name: "accepted", By: "requester", Order: id,
+		Data:   &patchbayv1.Order{Id: id, Fact: "accepted"},
+		Origin: event.Origin{TraceParent: "00-" + trace + "-b7ad6b7169203331-01"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := h.run("", "explain", trace); code != 0 || !strings.Contains(out, "order o-1") {
+		t.Errorf("explain = %d %q, want the order", code, out)
 	}
 }
 
@@ -656,7 +734,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	out, code = h.run("", "intent", "submit", h.file(`{"name":"good"}`))
-	if code != 0 || !strings.Contains(out, "It is kept, and carried out later: you are too fast.") || strings.Contains(out, "others are") {
+	if code != exitWaiting || !strings.Contains(out, "It is kept, and carried out later: you are too fast.") || strings.Contains(out, "others are") {
 		t.Errorf("submit = %d %q, want why this source waits and no other", code, out)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -184,7 +185,21 @@ func (d *decision) run(cmd *cobra.Command, j *journal.Journal, name string) erro
 }
 
 // findPending returns the one approval that waits and that a name means.
+//
+// A name that "approvals" prints means what it prints it for, whatever else goes by it.
 func findPending(ctx context.Context, j *journal.Journal, name string) (*patchbayv1.Approval, error) {
+	waiting, err := waitingApprovals(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	named := slices.DeleteFunc(waiting, func(a *patchbayv1.Approval) bool {
+		c := a.GetConnection()
+		return !slices.ContainsFunc(append([]string{a.GetConnectionId(), c.GetExchangeId(), c.GetName()}, c.GetAliases()...),
+			func(n string) bool { return strings.EqualFold(n, strings.TrimSpace(name)) })
+	})
+	if len(named) > 0 {
+		return only(named, strconv.Quote(name))
+	}
 	e, err := find(ctx, j, name)
 	if err != nil {
 		return nil, err
@@ -206,17 +221,22 @@ func findPending(ctx context.Context, j *journal.Journal, name string) (*patchba
 			found = append(found, a)
 		}
 	}
-	switch len(found) {
-	case 0:
+	if len(found) == 0 {
 		return nil, fmt.Errorf("nothing about %s %s waits for approval; \"patchbay approvals\" lists what does", e.Noun, e.ID)
-	case 1:
+	}
+	return only(found, "the order")
+}
+
+// only returns the one request there is of something, or says which there are.
+func only(found []*patchbayv1.Approval, of string) (*patchbayv1.Approval, error) {
+	if len(found) == 1 {
 		return found[0], nil
 	}
 	var text []string
 	for _, a := range found {
 		text = append(text, fmt.Sprintf("  %s  %s: %s", a.GetConnectionId(), a.GetKind(), asked(a)))
 	}
-	return nil, Fail(exitUsage, "%d requests of the order wait; say which connection:\n%s", len(found), strings.Join(text, "\n"))
+	return nil, Fail(exitUsage, "%d requests of %s wait; say which connection:\n%s", len(found), of, strings.Join(text, "\n"))
 }
 
 func connectionsOf(ctx context.Context, j *journal.Journal, e event.Entity) ([]string, error) {

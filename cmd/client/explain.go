@@ -16,6 +16,7 @@ import (
 	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/view"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -219,27 +220,44 @@ func getCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				s, _ := snapshot(r)
-				if e.Noun == event.Connection {
-					change, err := j.Last(cmd.Context(), event.Entity{Noun: event.Change, ID: e.ID})
-					if err != nil {
-						return err
-					}
-					if !change.None() {
-						of, _ := snapshot(change)
-						s = amended(s, of)
-					}
+				s, err := standing(cmd.Context(), j, r)
+				if err != nil {
+					return err
 				}
 				if c.json {
 					return printJSON(cmd.OutOrStdout(), s)
 				}
 				out := newScreen(cmd.OutOrStdout())
-				fmt.Fprintf(out, "%s %s  %s for %s\n", e.Noun, e.ID, out.paint(strings.Split(s.Fact, ".")[0], s.Fact), story.Span(j.Now().Sub(s.Stamp)))
+				fmt.Fprintf(out, "%s %s  %s for %s\n", e.Noun, e.ID, out.paint(stateOf(s), stateOf(s)), story.Span(j.Now().Sub(s.Stamp)))
 				return sheet(out, s.Data)
 			})
 		},
 	}
 	return c.register(cmd)
+}
+
+// standing is an entity as it stands by its last fact; a connection, amended by what has
+// changed since.
+func standing(ctx context.Context, j *journal.Journal, r journal.Record) (view.Snapshot, error) {
+	s, _ := snapshot(r)
+	if s.Noun != event.Connection {
+		return s, nil
+	}
+	change, err := j.Last(ctx, event.Entity{Noun: event.Change, ID: s.ID})
+	if err != nil || change.None() {
+		return s, err
+	}
+	of, _ := snapshot(change)
+	return amended(s, of), nil
+}
+
+// stateOf is the word for where something stands: a connection's as everywhere else.
+func stateOf(s view.Snapshot) string {
+	t := new(patchbayv1.Transition)
+	if s.Noun != event.Connection || s.Into(t) != nil {
+		return s.Fact
+	}
+	return t.GetConnection().GetStatus() + "/" + t.GetConnection().GetProviderStatus()
 }
 
 // sheet prints JSON as a list of paths and values, in the order in which they stand.

@@ -1,21 +1,27 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	"patchbay.io/cmd/story"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
 const referenceHelp = "ID is the id of an order or connection, the exchange's id of a circuit, \"SOURCE ID\" of an\n" +
-	"intent, a name, or the beginning of one of these (six characters at least) if only one thing\n" +
-	"begins so."
+	"intent, a trace id, a name, or the beginning of one of these (six characters at least) if only\n" +
+	"one thing begins so. A name is that of what bears it now, before what bore it once, and of what\n" +
+	"has not ended, before what has."
 
 var whole = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
@@ -31,22 +37,153 @@ func find(ctx context.Context, j *journal.Journal, name string) (event.Entity, e
 	}
 	a, err := askList(ctx, j, service.ListRequest{Find: name})
 	found := slices.DeleteFunc(a.Entities, func(e event.Entity) bool { return e.Noun != event.Order && e.Noun != event.Connection })
-	if err != nil || a.Away != "" || len(found) == 0 { // the view lacks what has ended long ago
-		if found, err = search(ctx, j, name); err != nil {
+	if err == nil && a.Away == "" && len(found) > 0 {
+		renamed, err := renamedTo(ctx, j, name)
+		if err != nil {
 			return event.Entity{}, err
 		}
+		found = append(found, renamed...)
+	} else if found, err = search(ctx, j, name); err != nil { // the view lacks what has ended long ago
+		return event.Entity{}, err
 	}
-	switch len(found) {
+	all, err := meet(ctx, j, found, name)
+	if err != nil {
+		return event.Entity{}, err
+	}
+	switch all = likeliest(all); len(all) {
 	case 0:
 		return event.Entity{}, fmt.Errorf("nothing goes by %q; \"patchbay list --all\" shows what there is", name)
 	case 1:
-		return found[0], nil
+		return all[0].Entity, nil
 	}
-	var text []string
+	var text strings.Builder
+	screen{Writer: &text}.table([]string{"  WHAT", "ID", "STATE", "FOR", "NAME"}, candidateRows(all, j.Now()), -1)
+	return event.Entity{}, Fail(exitUsage, "%q may be any of these; say which:\n%s", name, strings.TrimRight(text.String(), "\n"))
+}
+
+// candidate is something that a name may mean.
+type candidate struct {
+	event.Entity
+	order  string // that made it
+	name   string // that it bears now
+	state  string
+	since  time.Time
+	ended  bool
+	former bool // it bore the name that was asked for once, and no more
+}
+
+func candidateRows(all []candidate, now time.Time) (rows [][]string) {
+	for _, c := range all {
+		rows = append(rows, []string{"  " + string(c.Noun), c.ID, c.state, story.Span(now.Sub(c.since)), orDash(c.name)})
+	}
+	return rows
+}
+
+// likeliest leaves of several candidates those that are meant before the others: what bears
+// the name now, and then what has not ended. An order stands for its circuits.
+func likeliest(all []candidate) []candidate {
+	for _, less := range []func(candidate) bool{
+		func(c candidate) bool { return c.former },
+		func(c candidate) bool {
+			return slices.ContainsFunc(all, func(o candidate) bool { return o.Noun == event.Order && o.ID == c.order })
+		},
+		func(c candidate) bool { return c.ended },
+	} {
+		if left := slices.DeleteFunc(slices.Clone(all), less); len(left) > 0 {
+			all = left
+		}
+	}
+	return all
+}
+
+// meet looks at each thing that was found by a name.
+func meet(ctx context.Context, j *journal.Journal, found []event.Entity, name string) ([]candidate, error) {
+	var all []candidate
 	for _, e := range found {
-		text = append(text, fmt.Sprintf("  %-10s  %s", e.Noun, e.ID))
+		if slices.ContainsFunc(all, func(c candidate) bool { return c.Entity == e }) {
+			continue
+		}
+		see := meetOrder
+		if e.Noun == event.Connection {
+			see = meetConnection
+		}
+		c, err := see(ctx, j, e, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
 	}
-	return event.Entity{}, Fail(exitUsage, "%q may be any of these; say which:\n%s", name, strings.Join(text, "\n"))
+	return all, nil
+}
+
+func meetOrder(ctx context.Context, j *journal.Journal, e event.Entity, name string) (candidate, error) {
+	c := candidate{Entity: e}
+	r, err := j.Last(ctx, e)
+	o := new(patchbayv1.Order)
+	if err != nil || r.None() || r.Into(o) != nil {
+		return c, err
+	}
+	c.name, c.state, c.since, c.ended = cmp.Or(o.GetCreate().GetName(), legNames(o)), o.GetKind()+" "+o.GetFact(), r.Stamp, order.Over(o)
+	if !strings.EqualFold(o.GetCreate().GetName(), name) {
+		return c, nil // it goes by something else, which stays
+	}
+	for _, l := range o.GetLegs() {
+		t, _, err := present(ctx, j, l.GetConnectionId())
+		if err != nil {
+			return c, err
+		}
+		if t == nil || strings.EqualFold(t.GetConnection().GetName(), name) {
+			return c, nil
+		}
+	}
+	c.former = len(o.GetLegs()) > 0
+	return c, nil
+}
+
+func meetConnection(ctx context.Context, j *journal.Journal, e event.Entity, name string) (candidate, error) {
+	c := candidate{Entity: e}
+	t, since, err := present(ctx, j, e.ID)
+	if err != nil || t == nil {
+		return c, err
+	}
+	conn := t.GetConnection()
+	c.name, c.state, c.since, c.order = conn.GetName(), conn.GetStatus()+"/"+conn.GetProviderStatus(), since, conn.GetOrderId()
+	c.ended = status.Status(conn.GetStatus()).Ended()
+	begins := func(n string) bool { return strings.HasPrefix(strings.ToLower(n), strings.ToLower(name)) }
+	c.former = !slices.ContainsFunc(append([]string{e.ID, conn.GetExchangeId(), conn.GetName()}, conn.GetAliases()...), begins)
+	return c, nil
+}
+
+// present is the last transition of a connection, amended by what has changed since; nil if
+// there is none.
+func present(ctx context.Context, j *journal.Journal, id string) (*patchbayv1.Transition, time.Time, error) {
+	if id == "" {
+		return nil, time.Time{}, nil
+	}
+	r, err := j.Last(ctx, event.Entity{Noun: event.Connection, ID: id})
+	if err != nil || r.None() {
+		return nil, time.Time{}, err
+	}
+	s, err := standing(ctx, j, r)
+	t := new(patchbayv1.Transition)
+	if err != nil || s.Into(t) != nil { // what cannot be read has no name
+		return nil, r.Stamp, err
+	}
+	return t, r.Stamp, nil
+}
+
+// renamedTo returns the connections to which a change has given a name; the view looks for
+// names of transitions only.
+func renamedTo(ctx context.Context, j *journal.Journal, name string) ([]event.Entity, error) {
+	changes, _, err := (&list{all: true}).read(ctx, j, event.Change)
+	var found []event.Entity
+	for _, s := range changes {
+		c := new(patchbayv1.Change)
+		if s.Into(c) == nil && strings.EqualFold(c.GetConnection().GetName(), name) {
+			found = append(found, event.Entity{Noun: event.Connection, ID: s.ID})
+		}
+	}
+	return found, err
 }
 
 // named looks a name up that tells an id by itself; the zero Entity if it does not.
@@ -100,6 +237,9 @@ func search(ctx context.Context, j *journal.Journal, name string) ([]event.Entit
 // namesOf are the names an entity goes by.
 func namesOf(r journal.Record) []string {
 	names := []string{r.Entity().ID}
+	if r.Entity().Noun == event.Order {
+		names = append(names, story.TraceID(event.OriginOf(r.Event).TraceParent))
+	}
 	switch r.Entity().Noun {
 	case event.Order:
 		o := new(patchbayv1.Order)

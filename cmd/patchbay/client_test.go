@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"patchbay.io/pkg/event"
 )
 
 // startUp runs `patchbay up` on ports of its own and returns where everything is.
@@ -82,7 +84,7 @@ func TestLifeOfAPair(t *testing.T) {
 			exitWaiting, []string{"PENDING_DELETE/AVAILABLE"}},
 		{"explain who must act", []string{"explain", "John_Demo_Connection"}, exitDone,
 			[]string{"waits for approval", "operator", "patchbay approve", "bills", "trace"}},
-		{"too many", []string{"approve", "John_Demo_Connection"}, exitUsage, []string{"say which connection"}},
+		{"too many", []string{"approve", event.OrderID("patchbay/cli", "5b0645ac25e3b6f4bd8b87026cd09548fe3c7028140a8c062be799779afefe1f")}, exitUsage, []string{"say which connection"}},
 	}
 	for _, s := range steps {
 		s.expect(t, r)

@@ -255,7 +255,7 @@ func (t *teller) describeRest(s *Step, now *telling) {
 		c := new(patchbayv1.Change)
 		if r.Into(c) == nil {
 			now.who = t.nameOf(s.Noun, c.GetConnectionId(), c.GetConnection().GetLeg())
-			s.What = c.GetStatus()
+			s.What, now.change = c.GetStatus(), c
 			s.differences(c.GetDifferences())
 		}
 	case event.Refusal:

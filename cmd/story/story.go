@@ -107,6 +107,7 @@ type telling struct {
 	step   *patchbayv1.Transition
 	asked  *patchbayv1.Approval
 	landed *patchbayv1.Landing
+	change *patchbayv1.Change
 }
 
 type teller struct {
@@ -138,12 +139,12 @@ func (t *teller) take(r journal.Record) {
 	t.last[e] = now
 	t.story.Steps = append(t.story.Steps, s)
 	if t.story.Trace == "" && e == t.about {
-		t.story.Trace = traceID(event.OriginOf(r.Event).TraceParent)
+		t.story.Trace = TraceID(event.OriginOf(r.Event).TraceParent)
 	}
 }
 
-// traceID reads the trace id out of a traceparent.
-func traceID(traceparent string) string {
+// TraceID reads the trace id out of a traceparent; empty if there is none.
+func TraceID(traceparent string) string {
 	parts := strings.Split(traceparent, "-")
 	if len(parts) != 4 {
 		return ""
@@ -229,13 +230,26 @@ func (t *teller) orderHead(o *patchbayv1.Order) {
 
 func (t *teller) connectionHead(s *patchbayv1.Transition) {
 	c := s.GetConnection()
-	t.story.Title = c.GetName()
+	t.story.Title = t.nameNow(c)
 	t.story.State = state(c.GetStatus(), c.GetProviderStatus())
 	t.story.Ended = status.Status(c.GetStatus()).Ended()
 	t.know("exchange", strings.TrimSpace(c.GetExchange()+" "+c.GetExchangeId()))
 	t.know("buyer", join(c.GetBuyerOrganization(), c.GetBuyerAccount()))
 	t.know("seller", join(c.GetSellerOrganization(), c.GetSellerAccount()))
 	t.know("order", c.GetOrderId())
+}
+
+// nameNow is the name that the story's circuit has, which a change may have given it since its
+// last transition.
+func (t *teller) nameNow(c *patchbayv1.Connection) string {
+	changed := t.last[event.Entity{Noun: event.Change, ID: t.about.ID}]
+	if changed == nil || changed.record.Seq < t.last[t.about].record.Seq || changed.change.GetConnection() == nil {
+		return c.GetName()
+	}
+	if name := changed.change.GetConnection().GetName(); name != c.GetName() {
+		return name + " (before: " + c.GetName() + ")"
+	}
+	return c.GetName()
 }
 
 // know adds a word unless there is nothing to say.
