@@ -289,7 +289,7 @@ accounts:
 	// Output:
 	// line 5: accounts[0].role: "seler" is none of buyer, seller, both
 	// line 7: accounts[0].credentials.clientSecret: must be env:NAME or file:/absolute/path, never the secret itself
-	// line 12: accounts[0].landing[0].tags: tag 5000 is not within 1 and 4094
+	// line 12: accounts[0].landing[0].tags: tag 5000 is not within 1 and 4094; ecx takes tags within 2 and 4092
 }
 
 func ExampleTags() {

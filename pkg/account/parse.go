@@ -284,12 +284,14 @@ func (w *walker) tags(v value, api API) Tags {
 	if !ok {
 		return Tags{}
 	}
+	low, high := api.tagLimits()
 	t, err := ParseTags(text)
-	if err != nil {
+	switch {
+	case api != "" && errors.Is(err, errRange):
+		w.fail(v, "%s; %s takes tags within %d and %d", err, api, low, high)
+	case err != nil:
 		w.fail(v, "%s", err)
-		return Tags{}
-	}
-	if low, high := api.tagLimits(); api != "" && !t.within(low, high) {
+	case api != "" && !t.within(low, high):
 		w.fail(v, "%s takes tags within %d and %d only", api, low, high)
 	}
 	return t

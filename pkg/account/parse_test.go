@@ -77,9 +77,12 @@ func TestViolations(t *testing.T) {
 		{"secret as tag", "env:SECRET", "!hunter2", []string{"credentials.clientSecret: "}},
 		{"secret as key", "clientSecret: env:SECRET", "hunter2: ", []string{
 			"line 8: accounts[0].credentials: has an unknown key here", "clientSecret: is missing"}},
+		{"key misspelt", "clientSecret:", "client_secret:", []string{
+			`line 8: accounts[0].credentials: unknown key "client_secret"; known are clientId, clientSecret; did you mean clientSecret?`, "clientSecret: is missing"}},
+		{"a tab", "    role:", "\trole:", []string{"not YAML: found a tab character that violates indentation"}},
 		{"secret as list", "env:SECRET", "[hunter2]", []string{"must be a single value"}},
-		{"other API's credentials", "api: ecx", "api: packetfabric", []string{"line 7: accounts[0].credentials: has an unknown key here; known are login",
-			"line 8: accounts[0].credentials: has an unknown key", "must have apiKey, or login and password", "accounts[0].landing[0].metro: is not for api packetfabric; write market",
+		{"other API's credentials", "api: ecx", "api: packetfabric", []string{`line 7: accounts[0].credentials: unknown key "clientId"; known are login`,
+			`line 8: accounts[0].credentials: unknown key "clientSecret"`, "must have apiKey, or login and password", "accounts[0].landing[0].metro: is not for api packetfabric; write market",
 			"accounts[0].landing[0].market: is missing"}},
 		{"budget zero", "    role:", "    budgetPerMinute: 0\n    role:", []string{`budgetPerMinute: "0" is no number within`}},
 		{"budget text", "    role:", "    budgetPerMinute: 1e3\n    role:", []string{`"1e3" is no number within`}},

@@ -12,6 +12,8 @@ import (
 // maxTag is the highest tag that 802.1Q has for circuits.
 const maxTag = 4094
 
+var errRange = fmt.Errorf("is not within 1 and %d", maxTag)
+
 // Tags is a set of tags, such as "100-199,300". The zero Tags is empty.
 type Tags struct {
 	spans []span // ascending, neither touching nor overlapping
@@ -73,7 +75,7 @@ func parseTag(text string) (int, error) {
 		return 0, fmt.Errorf(`%q is not a tag; write tags like "100-199,300"`, text)
 	}
 	if n < 1 || n > maxTag {
-		return 0, fmt.Errorf("tag %d is not within 1 and %d", n, maxTag)
+		return 0, fmt.Errorf("tag %d %w", n, errRange)
 	}
 	return int(n), nil
 }

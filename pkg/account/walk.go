@@ -57,15 +57,26 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // syntax reports an error of the library, less what it quotes from the file.
 func (w *walker) syntax(err error) {
-	text := err.Error()
-	v := Violation{Message: "not YAML: " + syntaxLine.ReplaceAllString(text, "")}
+	line, text := YAMLError(err)
+	w.found = append(w.found, Violation{Line: line, Message: text})
+}
+
+// YAMLError says an error of the YAML library in words for whoever wrote the file, and on which
+// line it is; 0 is not known.
+func YAMLError(err error) (line int, text string) {
+	text = err.Error()
 	if m := syntaxLine.FindStringSubmatch(text); m != nil {
-		v.Line, _ = strconv.Atoi(m[1]) // none is 0
+		line, _ = strconv.Atoi(m[1]) // none is 0
 	}
-	if strings.Contains(text, "unknown anchor") {
-		v.Message = "not YAML: a value that begins with * refers to an anchor that is not there; quote it"
+	switch {
+	case strings.Contains(text, "unknown anchor"):
+		text = "a value that begins with * refers to an anchor that is not there; quote it"
+	case strings.Contains(text, "cannot start any token"):
+		text = "a character that nothing may begin with; lines are indented by blanks, not by tabs, and a text that begins with @ or ` is quoted"
+	default:
+		text = syntaxLine.ReplaceAllString(text, "")
 	}
-	w.found = append(w.found, v)
+	return line, "not YAML: " + text
 }
 
 // at is the value of n, or of what n is an alias of.
@@ -150,10 +161,23 @@ func (w *walker) object(v value, keys ...string) (map[string]value, bool) {
 	return fields, true
 }
 
+// credentialKeys are keys of credentials by what people write for them.
+var credentialKeys = map[string]string{
+	"clientid": "clientId", "id": "clientId", "client": "clientId",
+	"clientsecret": "clientSecret", "secret": "clientSecret",
+	"login": "login", "user": "login", "username": "login", "email": "login",
+	"password": "password", "apikey": "apiKey", "key": "apiKey", "token": "apiKey",
+}
+
 // unknown reports a key of v that is none of keys.
 func (w *walker) unknown(v, key value, keys []string) {
 	known := strings.Join(keys, ", ")
-	if v.mute || key.node.Kind != yaml.ScalarNode {
+	meant := credentialKeys[strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(key.node.Value))]
+	if v.mute && slices.Contains(keys, meant) {
+		known += "; did you mean " + meant + "?"
+	}
+	// A word of ours is no secret, however it is spelt.
+	if v.mute && meant == "" || key.node.Kind != yaml.ScalarNode {
 		w.fail(key, "has an unknown key here; known are %s", known)
 		return
 	}

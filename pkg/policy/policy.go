@@ -35,6 +35,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -194,6 +195,10 @@ func environment() (*cel.Env, error) {
 	return cel.NewEnv(options...)
 }
 
+// tokenSet is what a syntax error says of all that might have stood there instead: tokens of
+// the grammar, which nobody writes.
+var tokenSet = regexp.MustCompile(` expecting \{.*\}$`)
+
 // program compiles one expression. It returns every error that CEL found.
 func program(env *cel.Env, when string) (cel.Program, []error) {
 	ast, issues := env.Compile(when)
@@ -204,7 +209,7 @@ func program(env *cel.Env, when string) (cel.Program, []error) {
 			if e.Location.Line() > 0 {
 				where = fmt.Sprintf("at %d:%d: ", e.Location.Line(), e.Location.Column()+1)
 			}
-			errs = append(errs, errors.New(where+e.Message))
+			errs = append(errs, errors.New(where+tokenSet.ReplaceAllString(e.Message, "")))
 		}
 		return nil, errs
 	}

@@ -168,6 +168,7 @@ func TestCompileReportsEverything(t *testing.T) {
 		{Name: "h", When: strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), Line: 15},
 		{Name: "i", When: `kind == "create" && now() > 1`, Line: 16},
 		{Name: "j", When: `buyer.matches("(")`, Line: 17},
+		{Name: "k", When: `kind ==`, Line: 18},
 	}
 	_, err := policy.Compile(rules)
 	var vs account.Violations
@@ -185,10 +186,14 @@ func TestCompileReportsEverything(t *testing.T) {
 		"line 15: policy[7].when: ",
 		"line 16: policy[8].when: ",
 		"line 17: policy[9].when: ",
+		"line 18: policy[10].when: at 1:8: Syntax error: mismatched input '<EOF>'",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q among\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "expecting {") {
+		t.Errorf("tokens of the grammar are shown:\n%v", err)
 	}
 	if strings.Contains(err.Error(), "policy[1]") {
 		t.Errorf("a good rule is reported:\n%v", err)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,21 +111,25 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// check says what is wrong with f, if anything is.
+// check says all that is wrong with f, if anything is, one thing a line.
 func (f Fault) check() error {
-	switch {
-	case !slices.Contains(kinds(), f.Kind):
-		return fmt.Errorf("kind %q is none of %s", f.Kind, strings.Join(kinds(), ", "))
-	case f.Times < -1 || f.Every < 0 || f.After < 0:
-		return fmt.Errorf("times must be at least -1, every and after at least 0")
-	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		return fmt.Errorf("status %d is no final HTTP status", f.Status)
-	case f.Kind == ShowStatus && f.Value == "":
-		return fmt.Errorf("kind status needs a value")
-	case f.Delay == 0 && slices.Contains([]string{Slow, SlowCommit, SlowAnswer, Hide}, f.Kind):
-		return fmt.Errorf("kind %s needs a delay", f.Kind)
+	var errs []error
+	if !slices.Contains(kinds(), f.Kind) {
+		errs = append(errs, fmt.Errorf("kind %q is none of %s", f.Kind, strings.Join(kinds(), ", ")))
 	}
-	return nil
+	if f.Times < -1 || f.Every < 0 || f.After < 0 {
+		errs = append(errs, errors.New("times must be at least -1, every and after at least 0"))
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		errs = append(errs, fmt.Errorf("status %d is no final HTTP status", f.Status))
+	}
+	if f.Kind == ShowStatus && f.Value == "" {
+		errs = append(errs, errors.New("kind status needs a value"))
+	}
+	if f.Delay == 0 && slices.Contains([]string{Slow, SlowCommit, SlowAnswer, Hide}, f.Kind) {
+		errs = append(errs, fmt.Errorf("kind %s needs a delay", f.Kind))
+	}
+	return errors.Join(errs...)
 }
 
 // call is what a match looks at.

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,20 +56,21 @@ func (x *Exchange) SetRobot(r Robot) error {
 	return nil
 }
 
-// checkRobot says what is wrong with r, if anything is.
+// checkRobot says all that is wrong with r, if anything is, one thing a line.
 func (x *Exchange) checkRobot(r Robot) error {
+	var errs []error
 	if r.Profile != "*" && x.profiles[r.Profile] == nil && !x.pf.sells(r.Profile) {
-		return fmt.Errorf("no profile %q", r.Profile)
+		errs = append(errs, fmt.Errorf("no profile %q", r.Profile))
 	}
 	if !slices.Contains([]string{"approve", "reject", "silent"}, r.Action) {
-		return fmt.Errorf("action %q is none of approve, reject, silent", r.Action)
+		errs = append(errs, fmt.Errorf("action %q is none of approve, reject, silent", r.Action))
 	}
 	for _, on := range r.On {
 		if !slices.Contains([]string{"create", "delete", "change"}, on) {
-			return fmt.Errorf("on %q is none of create, delete, change", on)
+			errs = append(errs, fmt.Errorf("on %q is none of create, delete, change", on))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (x *Exchange) setRobot(r Robot, now time.Time) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"patchbay.io/pkg/account"
 )
 
 // ScenarioError is all that is wrong with a scenario file, by line.
@@ -25,7 +27,10 @@ type ScenarioMistake struct {
 func (e ScenarioError) Error() string {
 	lines := make([]string, len(e))
 	for i, m := range e {
-		lines[i] = fmt.Sprintf("line %d: %s", m.Line, m.Text)
+		lines[i] = m.Text
+		if m.Line > 0 {
+			lines[i] = fmt.Sprintf("line %d: %s", m.Line, m.Text)
+		}
 	}
 	return strings.Join(lines, "\n")
 }
@@ -43,7 +48,8 @@ func ReadScenario(file []byte) (*Scenario, error) {
 	case errors.Is(err, io.EOF):
 		return s, nil
 	case err != nil:
-		return nil, ScenarioError{{Line: 0, Text: "no YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+		line, text := account.YAMLError(err)
+		return nil, ScenarioError{{Line: line, Text: text}}
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, ScenarioError{{Line: more.Line, Text: "more than one document"}}
@@ -155,11 +161,14 @@ func (r *scenarioReader) edit(n *yaml.Node) Edit {
 	return e
 }
 
-// check adds err about the whole of n, unless one of its fields has been found wrong since
-// before: that would only be said twice.
+// check adds each line of err about the whole of n, unless one of its fields has been found
+// wrong since before: that would only be said twice.
 func (r *scenarioReader) check(n *yaml.Node, before int, err error) {
-	if err != nil && len(r.wrong) == before {
-		r.fail(n, "%v", err)
+	if err == nil || len(r.wrong) > before {
+		return
+	}
+	for text := range strings.Lines(err.Error()) {
+		r.fail(n, "%s", strings.TrimSpace(text))
 	}
 }
 

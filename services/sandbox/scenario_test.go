@@ -76,7 +76,10 @@ func TestWrongScenario(t *testing.T) {
 		name, text string
 		want       []string // how each line of the error begins
 	}{
-		{"no YAML", "seed: [", []string{"line 0: no YAML: "}},
+		{"no YAML", "seed: [", []string{"line 1: not YAML: "}},
+		{"a tab", "robots:\n\t- x\n", []string{"line 2: not YAML: a character that nothing may begin with; lines are indented by blanks"}},
+		{"a robot and a fault", "robots: [{profile: nobody, action: dance, on: [x]}]\nfaults: [{kind: sloow, status: 42}]\n", []string{
+			`line 1: no profile "nobody"`, `line 1: action "dance"`, `line 1: on "x"`, `line 2: kind "sloow"`, "line 2: status 42"}},
 		{"two documents", "seed: 1\n---\nseed: 2\n", []string{"line 2: more than one document"}},
 		{"a list", "- seed: 1\n", []string{"line 1: must be a mapping with some of delays, faults, lockAfter, robots, seed, steps"}},
 		{"everything at once", `sead: 1
