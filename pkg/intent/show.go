@@ -69,10 +69,15 @@ var ours = map[string]string{
 	"secondaryname": "secondary.name", "secondaryportuuid": "secondary.aSide.portId",
 	"secondaryvlanstag": "secondary.aSide.tag", "secondaryvlanctag": "secondary.aSide.tag.cTag",
 	"secondaryzsidevlanctag": "secondary.zSide.cTag", "sellermetrocode": "primary.zSide.metro",
-	"metrocode": "metro", "sellerregion": "primary.zSide.region", "authenticationkey": "authorizationKey",
-	"namedtag": "peering", "peeringtype": "peering", "vlantag": "vlan", "vlanstag": "sTag", "vlanctag": "cTag",
-	"portcircuitid": "portId", "serviceuuid": "serviceId", "svlan": "sTag", "termlength": "termMonths",
+	"metrocode": "primary.zSide.metro", "sellerregion": "primary.zSide.region",
+	"authenticationkey": "primary.zSide.authorizationKey",
+	"namedtag":          "primary.zSide.peering", "peeringtype": "primary.zSide.peering", "vlantag": "vlan", "vlanstag": "sTag", "vlanctag": "cTag",
+	"portcircuitid": "portId", "serviceuuid": "primary.zSide.serviceId", "svlan": "sTag", "termlength": "termMonths",
 	"subscriptionterm": "termMonths", "emails": "notifications",
+	// Fields of ours that only a Z side has, though both sides are of one type.
+	"profileid": "primary.zSide.profileId", "metro": "primary.zSide.metro", "region": "primary.zSide.region",
+	"authorizationkey": "primary.zSide.authorizationKey", "peering": "primary.zSide.peering",
+	"routingid": "primary.zSide.routingId", "market": "primary.zSide.market", "serviceid": "primary.zSide.serviceId",
 }
 
 // suggest returns the path of the field that was probably meant by name in the object at
@@ -95,7 +100,8 @@ func suggest(path, name string, d, root protoreflect.MessageDescriptor) string {
 // ours for such a field of an exchange.
 func locate(d protoreflect.MessageDescriptor, plain string) string {
 	own := ours[plain]
-	for _, want := range []string{fold(own), fold(own[strings.LastIndexByte(own, '.')+1:]), plain} {
+	_, below, _ := strings.Cut(own, ".") // within one of the two circuits
+	for _, want := range []string{fold(own), fold(below), fold(own[strings.LastIndexByte(own, '.')+1:]), plain} {
 		if want == "" {
 			continue
 		}

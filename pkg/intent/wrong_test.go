@@ -63,6 +63,8 @@ var wrong = []spoilt{
 	{name: "other case", old: `"portId"`, new: `"PortID"`, want: []string{"primary.aSide.PortID: unknown field (did you mean primary.aSide.portId?)"}},
 	{name: "word of Fabric", old: `"authorizationKey"`, new: `"authenticationKey"`, want: []string{"primary.zSide.authenticationKey: unknown field (did you mean primary.zSide.authorizationKey?)"}},
 	{name: "one level too high", old: `"tag":{"vlan":100}`, new: `"vlan":100`, want: []string{"primary.aSide.vlan: unknown field (did you mean primary.aSide.tag.vlan?)"}},
+	{name: "two levels too high", old: `"name":`, new: `"authorizationKey":"x","name":`, want: []string{"authorizationKey: unknown field (did you mean primary.zSide.authorizationKey?)"}},
+	{name: "on no side", old: `"aSide":`, new: `"profileId":"x","aSide":`, want: []string{"primary.profileId: unknown field (did you mean primary.zSide.profileId?)"}},
 	{name: "one level too low", old: `"metro":"SV"`, new: `"purchaseOrder":"PO-2"`, want: []string{"primary.zSide.purchaseOrder: unknown field (did you mean purchaseOrder?)"}},
 	{name: "strange name", old: `"name":"one"`, new: `"name":"one","a b.c":1`, want: []string{`["a b.c"]: unknown field`}},
 	{name: "number for text", old: `"one"`, new: `1`, want: []string{"name: a text, got 1 (put it in quotes)"}},
