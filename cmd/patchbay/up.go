@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -80,14 +79,9 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	log := tel.Logger("patchbay")
 
 	// What is wrong with the file is said before anything is started that may be in the way.
-	var accounts account.File
-	if u.accounts != "" {
-		if accounts, err = loadAccounts(u.accounts); err != nil {
-			return err
-		}
-		if err := allSet(accounts.Accounts); err != nil {
-			return err
-		}
+	accounts, err := u.ownAccounts()
+	if err != nil {
+		return err
 	}
 	data, err := folder(u.data)
 	if err != nil {
@@ -103,7 +97,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	u.remark(log)
+	u.warn(tel, line)
 	pages, err := listen(u.httpAddr)
 	if err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
@@ -142,14 +136,27 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// remark says what is unusual about the settings.
-func (u *up) remark(log zerolog.Logger) {
+// warn says what about the NATS in use is not as usual.
+func (u *up) warn(tel *telemetry.Telemetry, line ready) {
+	log := tel.Logger("patchbay")
 	switch {
 	case u.natsURL != "":
-		log.Info().Str("nats", u.natsURL).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
+		log.Info().Str("nats", line.NATS).Msg("no NATS of its own, since --nats-url or PATCHBAY_NATS_URL names one")
 	case u.relaxed:
 		log.Warn().Msg("relaxed sync: facts are acknowledged before they are on disk; a power cut can lose orders")
 	}
+}
+
+// ownAccounts reads the accounts file, if one was given, whose variables have to be set.
+func (u *up) ownAccounts() (account.File, error) {
+	if u.accounts == "" {
+		return account.File{}, nil
+	}
+	f, err := loadAccounts(u.accounts)
+	if err != nil {
+		return account.File{}, err
+	}
+	return f, allSet(f.Accounts)
 }
 
 // folder makes a folder if it is not there, and returns its path from the root.
