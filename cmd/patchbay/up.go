@@ -76,8 +76,6 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = tel.Close(context.WithoutCancel(ctx)) }() // it reports what it drops itself
-	log := tel.Logger("patchbay")
-
 	// What is wrong with the file is said before anything is started that may be in the way.
 	accounts, err := u.ownAccounts()
 	if err != nil {
@@ -132,6 +130,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		return errors.Join(err, work.Wait())
 	}
 	err = work.Wait()
+	log := tel.Logger("patchbay")
 	log.Info().Err(err).Msg("stopped")
 	return err
 }
