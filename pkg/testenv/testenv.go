@@ -57,7 +57,21 @@ func StartNATS(t testing.TB) NATS {
 // StartCluster starts three nodes with JetStream, whatever the environment says.
 func StartCluster(t testing.TB) NATS {
 	t.Helper()
-	n := NATS{Replicas: 3}
+	// Nodes have to know each other's ports before they listen, so one may be somebody else's
+	// by then; a cluster that does not get together is started anew, on other ports.
+	for range 3 {
+		if n, ok := startCluster(t); ok {
+			return n
+		}
+	}
+	t.Fatal("three clusters had no leader after 20s")
+	return NATS{}
+}
+
+// startCluster reports whether the nodes have come together in time. If not, they are stopped.
+func startCluster(t testing.TB) (n NATS, ok bool) {
+	t.Helper()
+	n.Replicas = 3
 	var routes, urls []string
 	ports := freePorts(t, 3)
 	for _, p := range ports {
@@ -75,20 +89,28 @@ func StartCluster(t testing.TB) NATS {
 		}
 		s.Start()
 		n.Nodes = append(n.Nodes, s)
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		t.Cleanup(func() { stop(s) })
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for _, s := range n.Nodes {
 		for !s.ReadyForConnections(time.Second) || !s.JetStreamIsCurrent() {
 			if time.Now().After(deadline) {
-				t.Fatal("the cluster has no leader after 20s")
+				for _, s := range n.Nodes {
+					stop(s)
+				}
+				return NATS{}, false
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 		urls = append(urls, s.ClientURL())
 	}
 	n.URL = strings.Join(urls, ",")
-	return n
+	return n, true
+}
+
+func stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 func freePorts(t testing.TB, n int) []int {
