@@ -264,17 +264,12 @@ func (s *state) pause(legs []*patchbayv1.OrderLeg) time.Time {
 		case l.GetState() == order.Uncertain && l.GetFailure().GetReason() == refused:
 			// The tag or token stays in use until somebody does something about it.
 			longer := s.quiet << min(a.GetNumber(), 16)
-			until = later(until, s.started(l).Add(min(longer, inUseAgain)))
+			if again := s.started(l).Add(min(longer, inUseAgain)); again.After(until) {
+				until = again
+			}
 		}
 	}
 	return until
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // attempt returns the `placing` that licenses a call for the legs.

@@ -103,12 +103,17 @@ func circuitsOf(o *patchbayv1.Order) []string {
 // owner returns the create order that has named a circuit, empty if none has, as of the
 // journal sequence seq.
 func (x *index) owner(ctx context.Context, connection string, seq uint64) (string, error) {
+	return x.named(ctx, x.owners, connection, seq)
+}
+
+// named looks into a map of x as of the journal sequence seq.
+func (x *index) named(ctx context.Context, in map[string]string, connection string, seq uint64) (string, error) {
 	if _, err := x.of(ctx, connection, seq); err != nil {
 		return "", err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.owners[connection], nil
+	return in[connection], nil
 }
 
 // noteEnds remembers the circuits whose end a delete order has asked for. One that stands after
@@ -131,12 +136,7 @@ func (x *index) noteEnds(o *patchbayv1.Order) {
 // ender returns the delete order that has asked for the end of a circuit, empty if none has, as
 // of the journal sequence seq.
 func (x *index) ender(ctx context.Context, connection string, seq uint64) (string, error) {
-	if _, err := x.of(ctx, connection, seq); err != nil {
-		return "", err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.enders[connection], nil
+	return x.named(ctx, x.enders, connection, seq)
 }
 
 // concerns are the ids of circuits, orders and holds whose news an order wants.
