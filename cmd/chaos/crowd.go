@@ -52,15 +52,11 @@ func (c *crowd) publish(ctx context.Context) error {
 }
 
 func (c *crowd) publisher(ctx context.Context, n int) error {
-	nc, err := nats.Connect(c.urls, nats.Name("publisher"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	nc, js, err := streamsAt(c.urls, nats.Name("publisher"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	if err != nil {
 		return fmt.Errorf("publisher %d: %w", n, err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
 	rng := rand.New(rand.NewPCG(c.seed, uint64(100+n)))
 	start := time.Now()
 	pause := func(d time.Duration) {
@@ -159,15 +155,11 @@ func (c *crowd) stall(from, to time.Time) time.Duration {
 
 // person answers what waits for one, and mostly agrees.
 func (c *crowd) person(ctx context.Context) error {
-	nc, err := nats.Connect(c.urls, nats.Name("person"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	nc, js, err := streamsAt(c.urls, nats.Name("person"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
 	answered := map[string]time.Time{}
 	for n := 0; ; n++ {
 		select {

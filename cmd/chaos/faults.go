@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay.io/services/sandbox"
 )
@@ -143,15 +142,11 @@ func (p *plot) leaderOf(stream string) *fault {
 
 // leader is the name of the node that leads a stream.
 func (w *world) leader(ctx context.Context, stream string) (string, error) {
-	nc, err := nats.Connect(w.natsURL, nats.Name("leader"), nats.Timeout(2*time.Second))
+	nc, js, err := streamsAt(w.natsURL, nats.Name("leader"), nats.Timeout(2*time.Second))
 	if err != nil {
 		return "", err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return "", err
-	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s, err := js.Stream(ctx, stream)

@@ -146,7 +146,7 @@ func (l *link) carry(dst, src *net.TCPConn) {
 		}
 	}()
 	for p := range queue {
-		time.Sleep(time.Until(p.due))
+		time.Sleep(time.Until(p.due)) // at most the delay of a fault
 		if !l.pass() {
 			break
 		}

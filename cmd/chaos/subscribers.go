@@ -111,19 +111,29 @@ func (s *subscriber) durable(ctx context.Context, urls string, patience time.Dur
 	return nil
 }
 
+// streamsAt returns a connection, to be closed, and its streams.
+func streamsAt(urls string, opts ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
+	nc, err := nats.Connect(urls, opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return nc, js, nil
+}
+
 // live is one life of a durable subscriber.
 func (s *subscriber) live(ctx context.Context, urls string) error {
 	// A request that was parked at a server which is gone is made anew by the next life; who
 	// reconnects may wait for its answer for ever.
-	nc, err := nats.Connect(urls, nats.Name("subscriber"), nats.NoReconnect(), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2))
+	nc, js, err := streamsAt(urls, nats.Name("subscriber"), nats.NoReconnect(), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2))
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
 	// A cluster that elects somebody answers nothing, and the client would wait as long as ctx.
 	create, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -153,15 +163,11 @@ func (s *subscriber) live(ctx context.Context, urls string) error {
 
 // late reads everything once, after the fact.
 func (s *subscriber) late(ctx context.Context, urls string) error {
-	nc, err := nats.Connect(urls, nats.Name("late subscriber"))
+	nc, js, err := streamsAt(urls, nats.Name("late subscriber"))
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
 	create, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	c, err := js.CreateConsumer(create, "JOURNAL", jetstream.ConsumerConfig{FilterSubject: transitions, AckPolicy: jetstream.AckNonePolicy})

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay.io/cmd/invariants"
 	"patchbay.io/pkg/event"
@@ -181,15 +179,11 @@ func outcome(w *wish, o *patchbayv1.Order) []string {
 
 // deadLetters are what no retry cured; nothing that was published here deserves that.
 func (r *run) deadLetters(ctx context.Context) ([]string, error) {
-	nc, err := nats.Connect(r.w.natsURL)
+	nc, js, err := streamsAt(r.w.natsURL)
 	if err != nil {
 		return nil, err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
 	s, err := js.Stream(ctx, "DEADLETTERS")
 	if err != nil {
 		return nil, err
