@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-
 	"patchbay.io/cmd/invariants"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
