@@ -311,6 +311,7 @@ func FuzzDecodeIntent(f *testing.F) {
 func FuzzDecodeDecision(f *testing.F) {
 	f.Add(decide)
 	f.Add(`{"kind":7,"digest":null}`)
+	f.Add("\"\x7f\"")
 	f.Fuzz(func(t *testing.T, data string) {
 		again(t, event.Decision, intent.Approve, data)
 		again(t, event.Decision, intent.Reject, data)

@@ -2,8 +2,11 @@ package intent
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -38,6 +41,8 @@ func shown(path, text string) string {
 	return shorten(quoted(text))
 }
 
+// quoted is text as JSON has it, and what a terminal would not show, or obey, is escaped as
+// well: JSON leaves DEL, the C1 controls and marks of direction as they are.
 func quoted(text string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -45,7 +50,17 @@ func quoted(text string) string {
 	if err := e.Encode(text); err != nil {
 		return mask // every string has a JSON text
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	var out strings.Builder
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
 }
 
 func shorten(s string) string {

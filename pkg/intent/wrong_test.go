@@ -48,6 +48,7 @@ var wrong = []spoilt{
 	{name: "words", body: "-", new: "hello", want: []string{"one JSON object and nothing after it (invalid character 'h' looking for beginning of value at line 1, column 1)"}},
 	{name: "a list", body: "-", new: "[]", want: []string{"a JSON object, got […] (begin with {)"}},
 	{name: "a text", body: "-", new: `"x"`, want: []string{`a JSON object, got "x" (begin with {)`}},
+	{name: "unseen signs", body: "-", new: "\"\x7f\u0085\u202ex\"", want: []string{`a JSON object, got "\u007f\u0085\u202ex" (begin with {)`}},
 	{name: "null", body: "-", new: "null", want: []string{"a JSON object, got null (begin with {)"}},
 	{name: "cut off", body: "-", new: `{"name":"x"`, want: []string{"one JSON object and nothing after it (unexpected end of JSON input at line 1, column 11)"}},
 	{name: "two objects", body: "-", new: "{}\n{}", want: []string{"one JSON object and nothing after it (invalid character '{' after top-level value at line 2, column 1)"}},
