@@ -182,11 +182,13 @@ func acting(s *state, now time.Time) *step {
 	switch {
 	case first != nil && s.paused != nil:
 		return whilePaused(s, now)
-	case first != nil && !s.held && len(s.wants(first.GetLeg())) > 0:
-		return &step{do: doHold, legs: []string{first.GetLeg()}}
 	case first != nil:
 		legs := []*patchbayv1.OrderLeg{first}
-		return &step{do: doPlace, legs: []string{first.GetLeg()}, next: s.attempt(legs)}
+		all, _ := names(legs)
+		if !s.holds(all) && len(s.wants(first.GetLeg())) > 0 {
+			return &step{do: doHold, legs: all, first: all}
+		}
+		return &step{do: doPlace, legs: all, next: s.attempt(legs)}
 	case !soonest.IsZero():
 		return &step{do: doWait, until: soonest}
 	default:

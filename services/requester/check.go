@@ -89,7 +89,6 @@ func (r *Requester) lose(ctx context.Context, h *handling, violations []*patchba
 	}
 	all, _ := names(inState(h.s.order, order.Open))
 	next, err := r.hold(ctx, h, all, nil) // the holder may have ended
-	h.held = false
 	if err != nil || next == nil {
 		return false, err
 	}

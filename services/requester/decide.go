@@ -2,6 +2,7 @@ package requester
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -247,11 +248,17 @@ func ordering(s *state, now time.Time) *step {
 		return whilePaused(s, now)
 	case s.queued:
 		return &step{do: doWait, until: now.Add(turnAgain)}
-	case !s.held:
+	case !s.holds(all):
 		unplaced, _ := names(inState(s.order, order.Open, order.Uncertain))
 		return &step{do: doHold, legs: unplaced, first: all}
 	}
 	return &step{do: doPlace, legs: all, next: s.attempt(legs)}
+}
+
+// holds reports whether the legs can be placed as far as holds go. Those that were taken for
+// another leg, which somebody else has placed meanwhile, do not count.
+func (s *state) holds(legs []string) bool {
+	return !slices.ContainsFunc(legs, func(leg string) bool { return !slices.Contains(s.held, leg) })
 }
 
 // pause is until when the legs are not to be tried again.

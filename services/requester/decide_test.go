@@ -83,7 +83,7 @@ func TestDecideCreate(t *testing.T) {
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Open, nil)},
 			with: func(o *patchbayv1.Order) { o.Checked = false }, want: doWait, until: checkAgain},
 		{name: "open", reason: "holds first", legs: []*patchbayv1.OrderLeg{leg("primary", order.Open, nil)}, want: doHold},
-		{name: "open and held", reason: "the licence is written before the call", s: state{held: true},
+		{name: "open and held", reason: "the licence is written before the call", s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Open, nil)}, want: doPlace, fact: order.Placing},
 		{name: "placing", reason: "somebody is at it until D is over", after: within - 1,
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Placing, tried(0, 0))}, want: doWait, until: within},
@@ -96,23 +96,23 @@ func TestDecideCreate(t *testing.T) {
 		{name: "uncertain, looked", reason: "one look a nudge", after: time.Second, s: state{looked: true},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(0, time.Second))}, want: doWait,
 			until: time.Second + quiet/4},
-		{name: "uncertain, one late look", reason: "two are needed", after: within + quiet + time.Second, s: state{looked: true, held: true},
+		{name: "uncertain, one late look", reason: "two are needed", after: within + quiet + time.Second, s: state{looked: true, held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(1, within+quiet))}, want: doWait,
 			until: within + quiet + time.Second + within + quiet + time.Second},
 		{name: "uncertain, looks before Q is over", reason: "the last has to come after D + Q", after: within + quiet,
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(5, within+quiet-1))}, want: doLook},
-		{name: "uncertain, looks done", reason: "D, Q and two looks have passed", after: within + quiet, s: state{held: true},
+		{name: "uncertain, looks done", reason: "D, Q and two looks have passed", after: within + quiet, s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(2, within+quiet))}, want: doPlace, fact: order.Placing},
-		{name: "in use for the third time, looks done", reason: "what is in use stays so; the pause grows", after: within + quiet, s: state{held: true},
+		{name: "in use for the third time, looks done", reason: "what is in use stays so; the pause grows", after: within + quiet, s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{inUse(3, within+quiet)}, want: doWait, until: 8 * quiet},
-		{name: "in use for the third time, after the pause", reason: "it may be free by now", after: 8 * quiet, s: state{held: true},
+		{name: "in use for the third time, after the pause", reason: "it may be free by now", after: 8 * quiet, s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{inUse(3, within+quiet)}, want: doPlace, fact: order.Placing},
-		{name: "in use for the 90th time", reason: "the pause has a limit", after: within + quiet, s: state{held: true},
+		{name: "in use for the 90th time", reason: "the pause has a limit", after: within + quiet, s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{inUse(90, within+quiet)}, want: doWait, until: inUseAgain},
-		{name: "uncertain, cancelled, looks done", reason: "nothing more is placed", after: within + quiet, s: state{held: true},
+		{name: "uncertain, cancelled, looks done", reason: "nothing more is placed", after: within + quiet, s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Uncertain, tried(2, within+quiet))},
 			with: func(o *patchbayv1.Order) { o.CancelledBy = "d" }, want: doAppend, fact: order.Failed},
-		{name: "open, cancelled", reason: "nothing more is placed", s: state{held: true},
+		{name: "open, cancelled", reason: "nothing more is placed", s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Open, nil)},
 			with: func(o *patchbayv1.Order) { o.CancelledBy = "d" }, want: doAppend, fact: order.Failed},
 		{name: "placed", reason: "the watcher will nudge", legs: []*patchbayv1.OrderLeg{leg("primary", order.Placed, tried(0, 0))}, want: doWait},
@@ -122,13 +122,15 @@ func TestDecideCreate(t *testing.T) {
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Placed, tried(0, 0))}, want: doWait},
 		{name: "one of two ready", reason: "both have to be", s: state{circuits: ready},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Placed, tried(0, 0)), leg("secondary", order.Placed, tried(0, 0))}, want: doWait},
-		{name: "one failed, one open", reason: "keep: the other goes on", s: state{held: true},
+		{name: "one placed, one open", reason: "a turn that was the other leg's is over", s: state{held: []string{"primary"}},
+			legs: []*patchbayv1.OrderLeg{leg("primary", order.Placed, tried(0, 0)), leg("secondary", order.Open, nil)}, want: doHold},
+		{name: "one failed, one open", reason: "keep: the other goes on", s: state{held: []string{"secondary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Failed, nil), leg("secondary", order.Open, nil)},
 			want: doPlace, fact: order.Placing},
-		{name: "one failed, one open, rollback", reason: "alone it is not wanted", s: state{held: true},
+		{name: "one failed, one open, rollback", reason: "alone it is not wanted", s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("primary", order.Failed, nil), leg("secondary", order.Open, nil)},
 			with: func(o *patchbayv1.Order) { o.Create.OnLegFailure = "rollback" }, want: doAppend, fact: order.Failed},
-		{name: "one failed, one placed, rollback, unseen", reason: "what nobody has seen cannot be named", s: state{held: true},
+		{name: "one failed, one placed, rollback, unseen", reason: "what nobody has seen cannot be named", s: state{held: []string{"primary"}},
 			legs: []*patchbayv1.OrderLeg{leg("secondary", order.Failed, nil), leg("primary", order.Placed, tried(0, 0))},
 			with: func(o *patchbayv1.Order) { o.Create.OnLegFailure = "rollback" }, want: doWait},
 		{name: "one failed, one placed, rollback", reason: "the other is deleted",
@@ -284,14 +286,15 @@ func (m *sim) append(next *patchbayv1.Order) {
 
 // nudge does what advance does upon a message stamped now.
 func (m *sim) nudge(now time.Time) {
-	held, looked := false, false
+	var held []string
+	looked := false
 	for range maxSteps {
 		s := m.state()
 		s.held, s.looked = held, looked
 		st := decide(s, now)
 		switch st.do {
 		case doHold:
-			held = true
+			held = st.first
 		case doPlace:
 			m.place(st)
 		case doLook:

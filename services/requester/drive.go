@@ -43,8 +43,9 @@ type handling struct {
 	s   *state
 	rec journal.Record
 	// What was done already; see state.
-	held, looked, asked, queued bool
-	paused                      *patchbayv1.AccountPause
+	held                  []string
+	looked, asked, queued bool
+	paused                *patchbayv1.AccountPause
 	// free: nobody had paused the account when the holds were taken, just now.
 	free bool
 }
@@ -113,7 +114,7 @@ func (r *Requester) do(ctx context.Context, h *handling, st step) (more bool, er
 				return true, err
 			}
 		}
-		h.held, h.free = false, false // the next leg needs a turn of its own
+		h.held, h.free = nil, false // the next leg needs a turn of its own
 		return true, r.place(ctx, h, st)
 	case doLook:
 		h.looked = true

@@ -39,7 +39,7 @@ func (r *Requester) hold(ctx context.Context, h *handling, legs, next []string) 
 			}
 		}
 	}
-	h.held = true
+	h.held = next
 	return nil, nil
 }
 

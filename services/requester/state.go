@@ -42,9 +42,11 @@ type state struct {
 	// cancels this one; nil for none.
 	target, cancel *patchbayv1.Order
 
-	// held: the holds are taken. looked: the exchange was looked at. asked: it was asked to
-	// check, in vain. queued: another order's request would look like this one's.
-	held, looked, asked, queued bool
+	// held are the legs whose holds were taken so that they can be placed.
+	held []string
+	// looked: the exchange was looked at. asked: it was asked to check, in vain. queued:
+	// another order's request would look like this one's.
+	looked, asked, queued bool
 	// paused is why nothing may be sent to the exchange, nil if something may.
 	paused *patchbayv1.AccountPause
 }
