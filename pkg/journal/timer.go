@@ -90,9 +90,13 @@ func timerName(e event.Entity, purpose string) string {
 
 // parseTimer reads entity and purpose out of the subject of a timer or due message.
 func parseTimer(subject string) (event.Entity, string, error) {
-	t := strings.Split(subject, ".")
-	if len(t) != 5 || !event.ValidID(t[4]) {
+	name, ok := strings.CutPrefix(subject, dueRoot)
+	if !ok {
+		name, ok = strings.CutPrefix(subject, timerRoot)
+	}
+	t := strings.Split(name, ".")
+	if !ok || len(t) != 3 || !event.ValidID(t[2]) {
 		return event.Entity{}, "", fmt.Errorf("%w: subject %q", event.ErrMalformed, subject)
 	}
-	return event.Entity{Noun: event.Noun(t[2]), ID: t[4]}, t[3], nil
+	return event.Entity{Noun: event.Noun(t[0]), ID: t[2]}, t[1], nil
 }
