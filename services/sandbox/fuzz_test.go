@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -361,5 +364,49 @@ func FuzzScenario(f *testing.F) {
 				t.Errorf("%q is taken for a scenario, and then: %s", file, log.String())
 			}
 		})
+	})
+}
+
+// FuzzKept opens files that another program, a crash or a person has written. One is
+// refused, or opened; and what was opened once is the same when it is opened again.
+func FuzzKept(f *testing.F) {
+	state := filepath.Join(f.TempDir(), "sandbox.jsonl")
+	cfg := sandbox.Config{Seed: 1, Delays: sandbox.Delays{Provision: time.Hour, Deprovision: time.Hour}}
+	x, err := sandbox.Open(cfg, state)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := attach(f, x)
+	s.create(single())
+	s.create(with(single(), object{"primaryVlanSTag": 101}))
+	whole, err := os.ReadFile(state)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(bytes.ToUpper(whole))
+	f.Add([]byte(`{"id":"x","gone":true}` + "\n{}\n"))
+	f.Add([]byte("null\n\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file := filepath.Join(t.TempDir(), "s")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var before sandbox.Inventory
+		for i := range 2 {
+			x, err := sandbox.Open(cfg, file)
+			if err != nil && i == 0 {
+				return
+			}
+			if err != nil {
+				t.Fatalf("%q was opened, and then: %v", text, err)
+			}
+			after := x.Inventory()
+			x.Close()
+			if i > 0 && !reflect.DeepEqual(before.Connections, after.Connections) {
+				t.Errorf("%q: opened again it has\n%+v\nwant\n%+v", text, after.Connections, before.Connections)
+			}
+			before = after
+		}
 	})
 }

@@ -477,6 +477,35 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
+// FuzzLogin is answered anything when it logs in: there are ports or an error, which does not
+// tell the secret, and a login that was granted is not asked for again.
+func FuzzLogin(f *testing.F) {
+	f.Add(200, `{"token":"t","time_expires":"2022-07-06T11:17:03.623071-0600"}`)
+	f.Add(200, `{"token":["t"],"time_expires":7}`)
+	f.Add(201, `{"token":"a\u000ab"}`)
+	f.Add(401, `{"message":"no `+canary+`-login"}`)
+	f.Add(403, `{"message":"c4n4ry\u002d7Zq-login"}`)
+	f.Add(429, "")
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 200 || status > 999 {
+			t.Skip("no final status")
+		}
+		x := newFake(t)
+		x.on("POST /v2/auth/login", answer(status, body))
+		x.says("GET /v2/ports", portsText)
+		c := client(t, x.URL)
+		_, err := c.Ports(t.Context())
+		switch {
+		case err == nil:
+			if _, err := c.Ports(t.Context()); err != nil || x.logins() != 1 {
+				t.Errorf("%d %q: then %v and %d logins, want the same login", status, body, err, x.logins())
+			}
+		case strings.Contains(err.Error(), canary+"-login"):
+			t.Errorf("%d %q: the error tells the secret: %v", status, body, err)
+		}
+	})
+}
+
 // FuzzClient asks everything of an exchange that answers anything.
 func FuzzClient(f *testing.F) {
 	for _, s := range []string{
