@@ -13,6 +13,7 @@ import (
 
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/services/sandbox"
+	"patchbay.io/services/statuswatcher"
 )
 
 var (
@@ -96,7 +97,7 @@ func (w *world) tell(d any) {
 // turn: a pair by one call, a pair by two, and a request.
 func TestCrashPoints(t *testing.T) {
 	for _, api := range []string{"ecx", "fabric", "packetfabric"} {
-		for name := range theServices() {
+		for name := range theServices(statuswatcher.Pace{}) {
 			t.Run(api+"/"+name, func(t *testing.T) {
 				for at := int64(1); ; at += *simStep {
 					crashed := false

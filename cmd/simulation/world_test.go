@@ -59,6 +59,8 @@ type world struct {
 	secrets  []string         // beside the canary; must show up nowhere
 	// renamed has the first name of each circuit that was renamed in the portal.
 	renamed map[string]string
+	// pace of the watchers. A lease that is renewed each two seconds would cost most of the run.
+	pace statuswatcher.Pace
 }
 
 type lockedBuffer struct {
@@ -83,6 +85,7 @@ func newWorld(t *testing.T, seed uint64, delays sandbox.Delays) *world {
 	w := &world{
 		t: t, seed: seed, log: &lockedBuffer{}, renamed: map[string]string{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
 		network: newNetwork(), toNATS: newLine(), key: secret.NewKey([32]byte{1, 2, 3}),
+		pace: statuswatcher.Pace{Lease: time.Minute},
 	}
 	w.startNATS()
 	var err error
@@ -231,7 +234,7 @@ type process struct {
 }
 
 // theServices are the parts of the system, by name.
-func theServices() map[string]func(context.Context, service.Runtime) error {
+func theServices(pace statuswatcher.Pace) map[string]func(context.Context, service.Runtime) error {
 	return map[string]func(context.Context, service.Runtime) error{
 		"requester": func(ctx context.Context, rt service.Runtime) error {
 			return requester.Run(ctx, rt, requester.Limits{})
@@ -239,14 +242,14 @@ func theServices() map[string]func(context.Context, service.Runtime) error {
 		"approver":    approver.Run,
 		"provisioner": provisioner.Run,
 		"status-watcher": func(ctx context.Context, rt service.Runtime) error {
-			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
+			return statuswatcher.Run(ctx, rt, pace)
 		},
 	}
 }
 
 // launch starts n instances of each service.
 func (w *world) launch(n int) {
-	for name, run := range theServices() {
+	for name, run := range theServices(w.pace) {
 		for i := range n {
 			p := &process{w: w, name: fmt.Sprintf("%s-%d", name, i+1), run: run}
 			w.procs = append(w.procs, p)

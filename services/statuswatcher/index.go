@@ -105,21 +105,28 @@ func newIndex() *index {
 	}
 }
 
-// follow keeps the index up to date until ctx ends.
-func (x *index) follow(ctx context.Context, j *journal.Journal) error {
+// follow keeps the index up to date until ctx ends, and shows each record to noted once it
+// is.
+func (x *index) follow(ctx context.Context, j *journal.Journal, noted func(journal.Record)) error {
 	var filters []string
 	for _, n := range event.Nouns() {
 		filters = append(filters, event.Root+"."+string(n)+".>")
 	}
 	return j.Follow(ctx, journal.From{}, filters, func(r journal.Record) error {
 		x.note(r)
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.position = r.Seq
-		close(x.changed)
-		x.changed = make(chan struct{})
+		x.moveTo(r.Seq)
+		noted(r)
 		return nil
 	})
+}
+
+// moveTo says that no fact up to seq is unknown.
+func (x *index) moveTo(seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.position = seq
+	close(x.changed)
+	x.changed = make(chan struct{})
 }
 
 // reach waits until the index has come to seq.

@@ -58,7 +58,7 @@ func TestAnnounceWaitsForIndex(t *testing.T) {
 		t.Fatalf("taken with %v before the index knew the order", err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	go func() { followed <- w.index.follow(ctx, j) }()
+	go func() { followed <- w.index.follow(ctx, j, w.stirred) }()
 	if err := <-taken; err != nil {
 		t.Error(err)
 	}

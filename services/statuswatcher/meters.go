@@ -19,11 +19,12 @@ type meters struct {
 	lag    metric.Float64Histogram
 	moving metric.Int64Gauge
 	absent metric.Int64Gauge
+	polled metric.Int64Gauge
 }
 
 func newMeters() (m meters, err error) {
 	meter := otel.Meter(scope)
-	var errs [4]error
+	var errs [5]error
 	m.looks, errs[0] = meter.Int64Counter("patchbay.watch.looks",
 		metric.WithDescription("Looks at an exchange: single circuits, lists, and what became of them."),
 		metric.WithUnit("{look}"))
@@ -34,6 +35,8 @@ func newMeters() (m meters, err error) {
 	m.absent, errs[3] = meter.Int64Gauge("patchbay.watch.absent",
 		metric.WithDescription("Circuits that the exchange does not show any more and that are not believed to be gone."),
 		metric.WithUnit("{circuit}"))
+	m.polled, errs[4] = meter.Int64Gauge("patchbay.watch.polls",
+		metric.WithDescription("1 while it is this watcher that polls the account, 0 while it is another."))
 	return m, errors.Join(errs[:]...)
 }
 
@@ -63,4 +66,12 @@ func (m meters) inMotion(ctx context.Context, account string, n int) {
 
 func (m meters) held(ctx context.Context, account string, n int) {
 	m.absent.Record(ctx, int64(n), metric.WithAttributes(attribute.String("account", account)))
+}
+
+func (m meters) polls(ctx context.Context, account string, polls bool) {
+	n := int64(0)
+	if polls {
+		n = 1
+	}
+	m.polled.Record(ctx, n, metric.WithAttributes(attribute.String("account", account)))
 }

@@ -19,6 +19,9 @@ type Pace struct {
 	// Settle is how long a look that goes backward waits for the one that confirms it;
 	// default 1s.
 	Settle time.Duration
+	// Lease is how long the polling of an account is left to a watcher that was not heard of;
+	// default 6s.
+	Lease time.Duration
 	// Gone names accounts whose circuits the operator knows to be gone, so that they are
 	// announced as gone although the exchange shows almost none of them any more.
 	Gone []string
@@ -33,7 +36,7 @@ func (p Pace) withDefaults() Pace {
 		def   time.Duration
 	}{
 		{&p.Moving, 5 * time.Second}, {&p.Quiet, time.Minute},
-		{&p.Full, 15 * time.Minute}, {&p.Settle, time.Second},
+		{&p.Full, 15 * time.Minute}, {&p.Settle, time.Second}, {&p.Lease, 6 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.def

@@ -14,7 +14,7 @@
 // another that asks for single circuits at once when a fact of another service hints at
 // them, and a few times soon after. Once in a while all circuits are listed, which finds
 // those that are gone. An instance that is started twice, or a hundred times, writes
-// nothing twice; it only spends more of the budget.
+// nothing twice, and one of them polls an account at a time; see turn.go.
 //
 // What an exchange offers besides is used where it has it. One that says what has changed
 // ([exchange.Feed]) is read from a mark on that rises only after everything was written
@@ -41,6 +41,7 @@ package statuswatcher
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -61,6 +62,7 @@ type Watcher struct {
 	pace    Pace
 	index   *index
 	parties *parties
+	owner   string // of leases
 	meters  meters
 	watches map[string]*watch
 }
@@ -79,7 +81,7 @@ func New(rt service.Runtime, pace Pace) (*Watcher, error) {
 	}
 	w := &Watcher{
 		rt: rt, pace: pace.withDefaults(), index: newIndex(), parties: newParties(rt.Accounts),
-		meters: m, watches: map[string]*watch{},
+		owner: rand.Text(), meters: m, watches: map[string]*watch{},
 	}
 	for _, a := range rt.Accounts.Accounts {
 		client, ok := rt.Clients[a.Name]
@@ -112,7 +114,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var work errgroup.Group
 	work.Go(func() error {
 		defer cancel() // it ends before ctx does only if the journal is closed
-		return w.index.follow(ctx, w.rt.Journal)
+		return w.index.follow(ctx, w.rt.Journal, w.stirred)
 	})
 	work.Go(func() error {
 		return w.rt.Journal.Consume(ctx, journal.Consumer{

@@ -15,16 +15,14 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
-// sweeping sweeps over the account's lists until ctx ends.
+// sweeping sweeps over the account's lists, while that is for this watcher to do, until ctx
+// ends.
 func (a *watch) sweeping(ctx context.Context) {
 	pace := newCadence(a.pace)
 	var full, last time.Time // when the next sweep over everything is due, and when the last was
-	parties := time.Now().Add(partiesEvery)
 	failing := false
-	for ctx.Err() == nil {
-		if !time.Now().Before(parties) && a.readParties(ctx) == nil {
-			parties = time.Now().Add(partiesEvery)
-		}
+	failed := 0 // in a row
+	for a.myTurn(ctx) {
 		all := a.whole || !time.Now().Before(full) || a.wantsAll() && time.Since(last) >= a.pace.Quiet
 		moved, err := a.sweep(ctx, all)
 		if err == nil && all {
@@ -32,8 +30,15 @@ func (a *watch) sweeping(ctx context.Context) {
 			full = last.Add(min(jittered(a.fullEvery()), longestFull))
 		}
 		a.report(ctx, err, &failing)
+		if failed++; err == nil {
+			failed = 0
+		}
 		if moved {
 			pace.moved()
+		}
+		if failed == failures {
+			a.passOn(ctx)
+			failed = 0
 		}
 		a.rest(ctx, &pace)
 	}

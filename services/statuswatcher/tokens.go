@@ -70,12 +70,13 @@ func (w *Watcher) redeemed(ex string) {
 	}
 }
 
-// listingTokens lists the account's tokens until ctx ends. After a hint they are listed
+// listingTokens lists the account's tokens until ctx ends, unless another watcher polls the
+// account; hints it follows in any case. After a hint they are listed
 // twice, as the exchange may show late what has become of one.
 func (a *watch) listingTokens(ctx context.Context, issuer exchange.Tokens) {
 	doubts := map[string]string{}
 	var wait time.Duration
-	var again bool
+	var again, open bool
 	for {
 		timer := time.After(max(wait, a.awayFor()))
 		select {
@@ -87,9 +88,14 @@ func (a *watch) listingTokens(ctx context.Context, issuer exchange.Tokens) {
 				return
 			}
 		case <-timer:
+			if !again && !open && !a.polls() {
+				wait = jittered(a.pace.Moving)
+				continue
+			}
 			again = false
 		}
-		open, err := a.listTokens(ctx, issuer, doubts)
+		var err error
+		open, err = a.listTokens(ctx, issuer, doubts)
 		switch {
 		case err != nil:
 			a.mind(err)

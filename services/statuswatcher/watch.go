@@ -46,6 +46,8 @@ type watch struct {
 	wake   chan struct{} // there is a new chase
 	redeem chan struct{} // a token may have been used: list the tokens soon
 
+	turn *turn
+
 	mark  mark      // of the sweeps alone
 	asked time.Time // when they asked last for what waits for a decision
 
@@ -78,7 +80,7 @@ type chase struct {
 
 func newWatch(w *Watcher, a account.Account, c exchange.Observing) *watch {
 	n := &watch{
-		Watcher: w, account: a, client: c, known: make(chan struct{}), pulse: make(chan struct{}, 1),
+		Watcher: w, account: a, client: c, known: make(chan struct{}), pulse: make(chan struct{}, 1), turn: newTurn(),
 		wake: make(chan struct{}, 1), redeem: make(chan struct{}, 1), chases: map[string]chase{},
 		confirmed: slices.Contains(w.pace.Gone, a.Name),
 	}
@@ -100,12 +102,17 @@ func (a *watch) run(ctx context.Context) {
 		return
 	}
 	var work errgroup.Group
+	if a.rt.View != nil {
+		work.Go(func() error { a.takingTurns(ctx); return nil })
+	}
+	work.Go(func() error { a.stayingAcquainted(ctx); return nil })
 	work.Go(func() error { a.sweeping(ctx); return nil })
 	work.Go(func() error { a.chasing(ctx); return nil })
 	if issuer, ok := a.client.(exchange.Tokens); ok {
 		work.Go(func() error { a.listingTokens(ctx, issuer); return nil })
 	}
 	_ = work.Wait() // all return nil
+	a.release(ctx)
 }
 
 // remind tells the exchange's client what was seen before it began, where it has use for that.
@@ -139,6 +146,16 @@ func (a *watch) getAcquainted(ctx context.Context) bool {
 		}
 	}
 	return ctx.Err() == nil
+}
+
+// stayingAcquainted reads the account's parties again, now and then, until ctx ends.
+func (a *watch) stayingAcquainted(ctx context.Context) {
+	for wait := partiesEvery; pause(ctx, max(jittered(wait), a.awayFor())); {
+		wait = partiesEvery
+		if a.readParties(ctx) != nil {
+			wait = a.pace.Quiet
+		}
+	}
 }
 
 func (a *watch) readParties(ctx context.Context) error {
