@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/embedded"
@@ -42,7 +42,7 @@ var (
 
 func TestMain(m *testing.M) {
 	embedded.KeepTime()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
 const (

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/services/sandbox"
 	"patchbay.io/services/statuswatcher"
@@ -25,7 +27,7 @@ var (
 
 func TestMain(m *testing.M) {
 	embedded.KeepTime()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
 // Random worlds, for as long as asked.

@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"patchbay.io/pkg/account"
@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) {
 	embedded.KeepTime()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
 // patience is how long a test waits for what is sure to come, in virtual time.
