@@ -115,7 +115,7 @@ var owner = map[string]string{
 	"github.com/nats-io/nats.go":           "pkg/embedded pkg/journal pkg/testenv cmd/chaos",
 	"github.com/prometheus/client_golang/": "pkg/telemetry",
 	"github.com/redis/go-redis/":           "pkg/embedded pkg/testenv pkg/view",
-	"github.com/rs/zerolog":                "pkg/exchange pkg/exchange/breaker pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
+	"github.com/rs/zerolog":                "pkg/embedded pkg/exchange pkg/exchange/breaker pkg/journal pkg/secret pkg/service pkg/telemetry pkg/testenv pkg/view cmd/patchbay" + services,
 	"github.com/sony/gobreaker/":           "pkg/exchange/breaker",
 	"github.com/spf13/":                    "cmd/client cmd/patchbay",
 	"go.opentelemetry.io/otel":             "pkg/exchange pkg/exchange/breaker pkg/exchange/wire pkg/journal pkg/service pkg/telemetry pkg/view services/requester services/statuswatcher",

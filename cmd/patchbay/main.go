@@ -48,6 +48,8 @@ func coded(code int, format string, args ...any) error {
 }
 
 func main() {
+	// A file that may not grow is an error of whoever writes to it, and no reason to die.
+	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -91,7 +92,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	cfg, line, err := u.embed(&stop, data, accounts)
+	cfg, line, err := u.embed(&stop, tel, data, accounts)
 	if err != nil {
 		return err
 	}
@@ -183,17 +184,25 @@ func lock(stop *cleanup, data string) error {
 }
 
 // embed starts the servers that the settings do not replace.
-func (u *up) embed(stop *cleanup, data string, accounts account.File) (service.Config, ready, error) {
+func (u *up) embed(stop *cleanup, tel *telemetry.Telemetry, data string, accounts account.File) (service.Config, ready, error) {
 	cfg := service.Config{NATS: u.nats(), Accounts: accounts}
 	line := ready{Ready: true, NATS: u.natsURL, Data: data}
 	if u.natsURL == "" {
 		nats, err := embedded.StartNATS(embedded.NATSConfig{
-			Dir: filepath.Join(data, "nats"), Addr: u.natsAddr, Relaxed: u.relaxed,
+			Dir: filepath.Join(data, "nats"), Addr: u.natsAddr, Relaxed: u.relaxed, Log: tel.Logger("nats"),
 		})
 		if err != nil {
 			return cfg, line, fmt.Errorf("--nats-addr: %w", err)
 		}
 		stop.add(nats.Stop)
+		tel.Check("nats", nats.Healthy)
+		ctx, cancel := context.WithCancel(context.Background())
+		var keeping sync.WaitGroup
+		keeping.Go(func() { nats.Keep(ctx) })
+		stop.add(func() {
+			cancel()
+			keeping.Wait()
+		})
 		cfg.NATS.InProcess, line.NATS = nats, nats.URL()
 	}
 	cfg.Redis.URL = u.redisURL

@@ -18,6 +18,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats-server/v2/server/ats"
+	"github.com/rs/zerolog"
 )
 
 // NATSConfig says where the server keeps its streams and where it listens.
@@ -29,13 +30,31 @@ type NATSConfig struct {
 	Addr string
 	// Relaxed lets the server acknowledge before it has synced to disk.
 	Relaxed bool
+	// Log gets the server's warnings and errors. The zero Log drops them.
+	Log zerolog.Logger
 }
 
 // NATS is a running server.
-type NATS struct{ srv *server.Server }
+type NATS struct {
+	cfg NATSConfig // with the port that was picked
+
+	mu  sync.Mutex // nobody connects while it is started anew
+	srv *server.Server
+}
 
 // StartNATS starts a server and waits until it takes connections.
 func StartNATS(cfg NATSConfig) (*NATS, error) {
+	srv, err := start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Addr != "" {
+		cfg.Addr = srv.Addr().String()
+	}
+	return &NATS{cfg: cfg, srv: srv}, nil
+}
+
+func start(cfg NATSConfig) (*server.Server, error) {
 	opts := &server.Options{
 		ServerName: "patchbay", JetStream: true, StoreDir: cfg.Dir, SyncAlways: !cfg.Relaxed,
 		NoSigs: true, NoLog: true, DontListen: cfg.Addr == "",
@@ -60,12 +79,13 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
+	srv.SetLogger(lines{cfg.Log}, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(10 * time.Second) {
 		srv.Shutdown()
 		return nil, errors.New("NATS did not start within 10s")
 	}
-	return &NATS{srv}, nil
+	return srv, nil
 }
 
 // free reports why nobody can listen on addr. The server itself would try for long and
@@ -80,15 +100,23 @@ func free(addr string) error {
 }
 
 // InProcessConn connects without a socket.
-func (n *NATS) InProcessConn() (net.Conn, error) { return n.srv.InProcessConn() }
+func (n *NATS) InProcessConn() (net.Conn, error) { return n.server().InProcessConn() }
 
 // URL is where the server listens.
-func (n *NATS) URL() string { return n.srv.ClientURL() }
+func (n *NATS) URL() string { return n.server().ClientURL() }
 
-// Stop ends the server and waits for it.
-func (n *NATS) Stop() {
-	n.srv.Shutdown()
-	n.srv.WaitForShutdown()
+// Stop ends the server and waits for it. Stop [NATS.Keep] first.
+func (n *NATS) Stop() { stop(n.server()) }
+
+func (n *NATS) server() *server.Server {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.srv
+}
+
+func stop(srv *server.Server) {
+	srv.Shutdown()
+	srv.WaitForShutdown()
 }
 
 // KeepTime starts the server's clock goroutine outside of any testing/synctest bubble.

@@ -169,9 +169,9 @@ func (j *Journal) DropIntent(ctx context.Context, seq uint64) error {
 func (j *Journal) Submit(ctx context.Context, subject string, e ce.Event) (uint64, error) {
 	m := message(subject, e)
 	inject(ctx, m.Header)
-	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.Source()+"\n"+e.ID()+"\n"+digest(e.Data())))
+	ack, err := j.publish(ctx, Intents, m, jetstream.WithMsgID(e.Source()+"\n"+e.ID()+"\n"+digest(e.Data())))
 	if err != nil {
-		return 0, fmt.Errorf("submit %s: %w", e.ID(), err)
+		return 0, fmt.Errorf("submit %s: %w (hand it in again under the same id: it counts once)", e.ID(), err)
 	}
 	return ack.Sequence, nil
 }
@@ -230,7 +230,7 @@ func (j *Journal) compareAndAppend(ctx context.Context, m *nats.Msg, id string, 
 	defer cancel()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		try, cancelTry := context.WithTimeout(ctx, appendTry)
-		ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id),
+		ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(id),
 			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))
 		cancelTry()
 		if err == nil {

@@ -65,7 +65,7 @@ func (j *Journal) bury(ctx context.Context, c Consumer, msg jetstream.Msg, why e
 	}
 	// The same message buried twice by two deliveries is one dead letter.
 	id := fmt.Sprintf("dead %s %d %s", c.Stream, md.Sequence.Stream, c.Durable)
-	_, err = j.js.PublishMsg(ctx, dead, jetstream.WithMsgID(id))
+	_, err = j.publish(ctx, DeadLetters, dead, jetstream.WithMsgID(id))
 	return err
 }
 
@@ -108,7 +108,7 @@ func (j *Journal) Redrive(ctx context.Context, seq uint64) error {
 		}
 	}
 	if m.Header.Get(headerStream) == Intents {
-		_, err = j.js.PublishMsg(ctx, again)
+		_, err = j.publish(ctx, Intents, again)
 	} else {
 		err = j.nudge(ctx, m.Header.Get(headerStream), again.Subject)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"patchbay.io/pkg/event"
@@ -165,7 +166,7 @@ const backlogWait = 3 * time.Second
 // drop deletes a consumer that has served, without holding up who stops: if it fails, the
 // consumer ends by itself a minute later.
 func (j *Journal) drop(ctx context.Context, stream string, c jetstream.Consumer) {
-	if j.Healthy() != nil {
+	if j.nc.Status() != nats.CONNECTED {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

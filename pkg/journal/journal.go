@@ -98,9 +98,11 @@ type Journal struct {
 	meters  meters
 	ahead   atomic.Int64 // server clock minus ours, in nanoseconds
 	room    room
-	ctx     context.Context
-	kill    context.CancelFunc
-	stopped chan struct{} // the clock goroutine has ended
+	// refusals are the streams that keep nothing of what we write.
+	refusals refusals
+	ctx      context.Context
+	kill     context.CancelFunc
+	stopped  chan struct{} // the clock goroutine has ended
 	// reconnected happens when the connection was lost and is back.
 	reconnected *signal
 }
@@ -242,12 +244,13 @@ func (j *Journal) Close() {
 	<-j.stopped
 }
 
-// Healthy reports why the journal cannot be reached, nil if it can.
+// Healthy reports why the journal cannot be reached, or does not keep what is written; nil
+// if all is well.
 func (j *Journal) Healthy() error {
 	if s := j.nc.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("NATS is %s", s)
 	}
-	return nil
+	return j.refusals.check()
 }
 
 // Now is the time by the NATS server's clock, as well as we know it.

@@ -47,7 +47,7 @@ func (j *Journal) Arm(ctx context.Context, e event.Entity, purpose string, at ti
 	j.cfg.Probe("arm.before " + m.Subject)
 	for {
 		try, cancelTry := context.WithTimeout(ctx, appendTry)
-		_, err := j.js.PublishMsg(try, m)
+		_, err := j.publish(try, Timers, m)
 		cancelTry()
 		if err == nil {
 			j.cfg.Probe("arm.after " + m.Subject)
