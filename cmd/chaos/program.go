@@ -44,7 +44,7 @@ func (p *program) start(env ...string) error {
 	defer func() { _ = log.Close() }()                                         // the process has it
 	cmd := exec.CommandContext(context.Background(), p.args[0], p.args[1:]...) // kill ends it
 	cmd.Env = append(append(os.Environ(), p.env...), env...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, tied()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
