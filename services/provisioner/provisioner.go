@@ -77,7 +77,8 @@ func Run(ctx context.Context, rt service.Runtime) error {
 		suffix, stream string
 		filters        []string
 	}{
-		{"", journal.Facts, []string{event.Approval.Filter(approval.Approved, "*"), event.Connection.Filter("*", "*")}},
+		{"", journal.Facts, []string{event.Approval.Filter(approval.Approved, "*"), event.Connection.Filter("*", "*"),
+			event.Hold.Filter(hold.Taken, "*")}},
 		{"-timers", journal.Timers, []string{
 			journal.Due(event.Landing), journal.Due(event.Approval), journal.Due(event.Connection)}},
 	} {
@@ -131,6 +132,9 @@ func (e entry) marks() event.Fact {
 
 // Handle does what there is to do for the connection that a fact or timer is about.
 func (p *Provisioner) Handle(ctx context.Context, nudge journal.Record) error {
+	if nudge.Entity().Noun == event.Hold {
+		return p.late(ctx, nudge)
+	}
 	e, err := p.read(ctx, nudge, nudge.Entity().ID)
 	if err != nil {
 		return err
@@ -179,6 +183,28 @@ func (p *Provisioner) atExchange(ctx context.Context, e *entry, d deed) (bool, e
 	default:
 		return p.accept(ctx, e)
 	}
+}
+
+// late gives a tag back that was taken just now for a circuit which has ended. The append may
+// have been on its way for long, while another instance found nothing to give back.
+func (p *Provisioner) late(ctx context.Context, nudge journal.Record) error {
+	h := new(patchbayv1.Hold)
+	if err := nudge.Into(h); err != nil {
+		return journal.Permanent(err)
+	}
+	for _, owner := range h.GetOwners() {
+		if owner.GetNoun() != string(event.Connection) {
+			continue
+		}
+		e, err := p.read(ctx, nudge, owner.GetId())
+		if err == nil && e.landing.GetFact() == released {
+			err = p.ledger.Free(ctx, hold.Want{Kind: h.GetKind(), Key: h.GetKey(), Owner: owner}, e.marks())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stranger is why nothing is done for an account that we cannot act for.

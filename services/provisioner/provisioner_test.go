@@ -376,6 +376,31 @@ func TestHeldByAnother(t *testing.T) {
 	}
 }
 
+// A hold whose append was on its way while the circuit ended is given back when it arrives.
+func TestTakenAfterTheEnd(t *testing.T) {
+	b := newBench(t, testenv.Journal(t))
+	b.handle(b.approve(circuit("x-1", "PENDING_APPROVAL")))
+	want := hold.Want{Kind: hold.Tag, Key: hold.TagKey("equinix", "d1", 107),
+		Owner: &patchbayv1.Owner{Id: event.ConnectionID("equinix", "x-1"), Noun: "connection"}}
+	take := func() {
+		t.Helper()
+		if err := (hold.Ledger{Journal: b.j, By: "provisioner"}).Take(t.Context(), want, event.Fact{}); err != nil {
+			t.Fatal(err)
+		}
+		b.handle(b.last(event.Entity{Noun: event.Hold, ID: want.ID()}))
+	}
+	take()
+	if b.owner("d1", 107) != want.Owner.GetId() {
+		t.Error("a tag was given back though the circuit lives")
+	}
+	b.handle(b.announce(circuit("x-1", "DEPROVISIONED")))
+	want.Key = hold.TagKey("equinix", "d1", 108)
+	take()
+	if got := b.owner("d1", 108); got != "" {
+		t.Errorf("the tag is held by %s, which has ended", got)
+	}
+}
+
 func TestNowhere(t *testing.T) {
 	b := newBench(t, testenv.Journal(t))
 	c := circuit("x-1", "PENDING_APPROVAL")

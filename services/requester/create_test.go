@@ -11,6 +11,7 @@ import (
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/exchangetest"
+	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/status"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -258,6 +259,39 @@ func TestOlderIsNotAdopted(t *testing.T) {
 		})
 		if o.GetLegs()[0].GetExchangeId() != "" {
 			t.Errorf("adopted %s, which is older than the order", o.GetLegs()[0].GetExchangeId())
+		}
+	})
+}
+
+// A hold whose append was on its way while the order ended is given back when it arrives:
+// the end had nothing to give back.
+func TestTakenAfterTheEnd(t *testing.T) {
+	bubble(t, &exchangetest.Fake{}, func(w *world) {
+		first := w.submit("create", "1", single("one", 100))
+		w.ready(w.fact(first, order.Placed))
+		w.ended(first)
+		o := w.ended(w.submit("create", "2", pair("two", 100)))
+		if o.GetOutcome() != order.Failed {
+			t.Fatalf("the second order %s, want it to fail: a tag is taken", o.GetOutcome())
+		}
+		time.Sleep(time.Minute) // all is given back
+		late := hold.OfLeg(o, "secondary")[0]
+		now, err := hold.Take(nil, late, w.j.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := event.Entity{Noun: event.Hold, ID: late.ID()}
+		last, err := w.j.Last(w.t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.j.Append(w.t.Context(), last, event.Fact{Entity: e, Name: now.GetFact(), Data: now}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		h := new(patchbayv1.Hold)
+		if err := w.lastOf(e).Into(h); err != nil || len(h.GetOwners()) > 0 {
+			t.Errorf("the tag is held by %v, %v; want by nobody", h.GetOwners(), err)
 		}
 	})
 }

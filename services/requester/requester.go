@@ -122,7 +122,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 func factFilters() []string {
 	return []string{
 		event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Change.Filter("*", "*"),
-		event.Hold.Filter(hold.Freed, "*"), event.Account.Filter(service.Resumed, "*"),
+		event.Hold.Filter("*", "*"), event.Account.Filter(service.Resumed, "*"),
 	}
 }
 
@@ -140,6 +140,11 @@ type nudge struct {
 // Fact advances the orders that a fact concerns.
 func (r *Requester) Fact(ctx context.Context, rec journal.Record) error {
 	e := rec.Entity()
+	if e.Noun == event.Hold {
+		if late, err := r.late(ctx, rec); late || err != nil {
+			return err
+		}
+	}
 	orders, err := r.index.of(ctx, e.ID, rec.Seq)
 	if err != nil {
 		return err
@@ -163,6 +168,32 @@ func (r *Requester) Fact(ctx context.Context, rec journal.Record) error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// late looks after a hold that was taken just now, and reports whether it was. The append may
+// have been on its way for long, while another instance ended the order and found nothing to
+// give back; then it is given back now.
+func (r *Requester) late(ctx context.Context, rec journal.Record) (bool, error) {
+	h := new(patchbayv1.Hold)
+	if err := rec.Into(h); err != nil {
+		return false, journal.Permanent(err)
+	}
+	if h.GetFact() != hold.Taken {
+		return false, nil
+	}
+	for _, owner := range h.GetOwners() {
+		if owner.GetNoun() != string(event.Order) {
+			continue
+		}
+		o, _, err := r.lastOrder(ctx, owner.GetId())
+		if err == nil && o.GetOutcome() != "" {
+			err = r.advance(ctx, owner.GetId(), nudge{rec.Stamp, rec.Event.ID()})
+		}
+		if err != nil {
+			return true, fmt.Errorf("order %s: %w", owner.GetId(), err)
+		}
+	}
+	return true, nil
 }
 
 // wake sets the timers of orders whose account was resumed; there may be many, and then all
