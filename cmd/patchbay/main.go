@@ -51,6 +51,7 @@ func main() {
 	// A file that may not grow is an error of whoever writes to it, and no reason to die.
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who cannot wait for the end interrupts a second time
 	err := root().ExecuteContext(ctx)
 	stop()
 	os.Exit(exitCode(err))

@@ -21,7 +21,7 @@ import (
 const (
 	lease   = 10 * time.Second
 	renewal = 3 * time.Second
-	grace   = 3 * time.Second // what handlers at work get to finish after a stop
+	grace   = 3 * time.Second // after a stop handlers at work may begin things for so long
 )
 
 // onItsWay is how long an instance that stops waits for messages that were sent to it already,
@@ -67,7 +67,8 @@ type Consumer struct {
 }
 
 // Consume hands messages to h until ctx ends. It then gives back what no handler has begun,
-// gives the handlers at work three seconds, and returns nil. While NATS is away it waits and
+// ends the context of the handlers at work three seconds later, waits for them and returns
+// nil. While NATS is away it waits and
 // goes on afterwards.
 //
 // All instances that consume under one name share its messages. None takes more of them than

@@ -65,6 +65,8 @@ func (a *Approver) carryOut(ctx context.Context, r journal.Record) error {
 	if pending, err := a.pending(ctx, client, w); err != nil || !pending {
 		return err
 	}
+	ctx, finished := service.Finish(ctx)
+	defer finished()
 	out := a.reject(ctx, client, w)
 	if pending, err := a.pending(ctx, client, w); err != nil || !pending {
 		return err

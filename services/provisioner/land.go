@@ -235,6 +235,8 @@ func (p *Provisioner) accept(ctx context.Context, e *entry) (bool, error) {
 	if err := p.arm(ctx, l); err != nil {
 		return false, err
 	}
+	ctx, finished := service.Finish(ctx)
+	defer finished()
 	out := p.call(ctx, e, l)
 	if c, err = p.get(ctx, e); err != nil {
 		return false, nil // the timer brings the next look

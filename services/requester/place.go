@@ -13,6 +13,7 @@ import (
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -57,7 +58,9 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 	if err := r.rt.Reach(ctx, h.s.order.GetAccount()); err != nil {
 		return err
 	}
-	calling, stop := context.WithDeadline(ctx, time.Now().Add(h.s.within))
+	finishing, finished := service.Finish(ctx)
+	defer finished()
+	calling, stop := context.WithDeadline(finishing, time.Now().Add(h.s.within))
 	defer stop()
 	due := r.rt.Journal.Now().Add(h.s.within + timerSlack)
 	if err := r.rt.Journal.Arm(ctx, orderEntity(h.s.order.GetId()), purpose, due); err != nil {
