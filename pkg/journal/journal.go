@@ -43,6 +43,11 @@ const (
 	DeadLetters = "DEADLETTERS"
 )
 
+// pingEvery is how often a silent server is asked whether it is there. One that is frozen is
+// left for another after the third time, so within half a minute; the library's own times make
+// that six.
+const pingEvery = 10 * time.Second
+
 // ErrLost reports that another writer's fact came first. Read again and decide again.
 var ErrLost = errors.New("another fact came first")
 
@@ -116,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		nats.ReconnectHandler(func(*nats.Conn) { reconnected.happen() }),
 		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(!cfg.Client),
 		nats.ReconnectWait(250 * time.Millisecond), nats.Timeout(5 * time.Second),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			cfg.Log.Warn().Err(err).Msg("nats")
 		}),
