@@ -60,6 +60,11 @@ func running(run func(context.Context, service.Runtime) error) func(context.Cont
 	}
 }
 
+// awaitJournal has /readyz say that a service is not ready before its journal is open.
+func awaitJournal(tel *telemetry.Telemetry, name string) {
+	tel.Ready(name+" journal", func() (bool, any) { return false, nil })
+}
+
 // openRuntime connects a service and puts it on the health pages.
 func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Config, name string) (*service.Runtime, error) {
 	cfg.Name, cfg.Log, cfg.Tracers = name, tel.Logger(name), tel.TracerProvider(name)
@@ -67,6 +72,7 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	tel.Ready(name+" journal", func() (bool, any) { return true, nil })
 	rt.Check = tel.Check
 	rt.CheckAccounts(tel.Check)
 	tel.Check(name+" journal", rt.Journal.Healthy)
@@ -126,6 +132,7 @@ func runService(ctx context.Context, set *settings, s aService) error {
 	if err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
 	}
+	awaitJournal(tel, s.name)
 	var work errgroup.Group
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
 	log := tel.Logger(s.name)

@@ -108,9 +108,13 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	}
 	stop.add(func() { _ = cfg.Clients.Close() }) // connections that end with the process
 
+	services := theServices(&u.settings)
+	for _, s := range services {
+		awaitJournal(tel, s.name)
+	}
 	var work errgroup.Group
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
-	for _, s := range theServices(&u.settings) {
+	for _, s := range services {
 		rt, err := openRuntime(ctx, tel, cfg, s.name)
 		if err != nil {
 			cancel()
