@@ -60,9 +60,11 @@ func running(run func(context.Context, service.Runtime) error) func(context.Cont
 	}
 }
 
-// awaitJournal has /readyz say that a service is not ready before its journal is open.
-func awaitJournal(tel *telemetry.Telemetry, name string) {
-	tel.Ready(name+" journal", func() (bool, any) { return false, nil })
+// awaitJournal has /readyz say that services are not ready before their journals are open.
+func awaitJournal(tel *telemetry.Telemetry, services ...aService) {
+	for _, s := range services {
+		tel.Ready(s.name+" journal", func() (bool, any) { return false, nil })
+	}
 }
 
 // openRuntime connects a service and puts it on the health pages.
@@ -132,7 +134,7 @@ func runService(ctx context.Context, set *settings, s aService) error {
 	if err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
 	}
-	awaitJournal(tel, s.name)
+	awaitJournal(tel, s)
 	var work errgroup.Group
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
 	log := tel.Logger(s.name)

@@ -82,14 +82,11 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, err := folder(u.data)
-	if err != nil {
-		return fmt.Errorf("data folder: %w", err)
-	}
 	var stop cleanup
 	defer stop.run()
-	if err := lock(&stop, data); err != nil {
-		return err
+	data, err := folder(&stop, u.data)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
 	}
 
 	cfg, line, err := u.embed(&stop, tel, data, accounts)
@@ -109,9 +106,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 	stop.add(func() { _ = cfg.Clients.Close() }) // connections that end with the process
 
 	services := theServices(&u.settings)
-	for _, s := range services {
-		awaitJournal(tel, s.name)
-	}
+	awaitJournal(tel, services...)
 	var work errgroup.Group
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
 	for _, s := range services {
@@ -163,13 +158,17 @@ func (u *up) ownAccounts() (account.File, error) {
 	return f, allSet(f.Accounts)
 }
 
-// folder makes a folder if it is not there, and returns its path from the root.
-func folder(path string) (string, error) {
+// folder makes a folder if it is not there, keeps it for this process and returns its path
+// from the root.
+func folder(stop *cleanup, path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	return path, os.MkdirAll(path, 0o700)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", err
+	}
+	return path, lock(stop, path)
 }
 
 // lock keeps the data folder for this process alone; two servers on one journal would
@@ -181,7 +180,7 @@ func lock(stop *cleanup, data string) error {
 		err = errors.New("another patchbay uses it; stop that one, or give --data another folder")
 	}
 	if err != nil {
-		return fmt.Errorf("data folder %s: %w", data, err)
+		return fmt.Errorf("%s: %w", data, err)
 	}
 	stop.add(func() { _ = l.Unlock() }) // it ends with the process anyway
 	return nil
