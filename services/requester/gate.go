@@ -53,6 +53,7 @@ type gate struct {
 	mu      sync.Mutex
 	sources map[string]*spending
 	halts   map[string]halt // by source; "" for all of them
+	tidied  time.Time       // when sources that have used nothing lately were forgotten
 }
 
 // spending is what a source has used of its budget.
@@ -108,8 +109,11 @@ func (a *arrivals) count(now time.Time) (n int, next time.Time) {
 	return len(a.known), a.queue[0].at.Add(window)
 }
 
-// note takes in what became of an order.
+// note takes in what became of an order. One that was archived was counted long ago.
 func (g *gate) note(o *patchbayv1.Order, now time.Time) {
+	if o.GetFact() == event.Archived {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := o.GetAcceptedAt()
@@ -125,7 +129,12 @@ func (g *gate) note(o *patchbayv1.Order, now time.Time) {
 	} else {
 		delete(s.open, o.GetId())
 	}
-	g.tidy(o.GetSource(), now)
+	if now.Sub(g.tidied) > window {
+		for source := range g.sources {
+			g.tidy(source, now)
+		}
+		g.tidied = now
+	}
 }
 
 func (g *gate) of(source string) *spending {

@@ -25,10 +25,10 @@ type index struct {
 	moved   chan struct{} // closed and replaced when reached rises
 	keys    map[string][]string
 	orders  map[string]map[string]bool
-	// owners has the create order of each circuit that an order has named, for ever: a circuit
-	// of an order that has ended is no other order's either.
+	// owners has the create order of each circuit that an order has named, until the circuit is
+	// archived: a circuit of an order that has ended is no other order's either.
 	owners map[string]string
-	// enders has the delete order of each circuit whose end was asked for, for ever too.
+	// enders has the delete order of each circuit whose end was asked for, as long.
 	enders map[string]string
 }
 
@@ -38,7 +38,7 @@ func newIndex() *index {
 }
 
 // follow keeps the index until ctx ends, and hands on each order that it reads. It reads
-// transitions too, only to know how far it has come.
+// transitions too, to know how far it has come and which circuits nobody will ask about again.
 func (x *index) follow(ctx context.Context, j *journal.Journal, yield func(*patchbayv1.Order)) error {
 	return j.Follow(ctx, journal.From{LastPerSubject: true}, factFilters(), func(rec journal.Record) error {
 		o := new(patchbayv1.Order)
@@ -48,6 +48,10 @@ func (x *index) follow(ctx context.Context, j *journal.Journal, yield func(*patc
 		}
 		x.mu.Lock()
 		defer x.mu.Unlock()
+		if rec.Entity().Noun == event.Connection && rec.Archived() {
+			delete(x.owners, rec.Entity().ID)
+			delete(x.enders, rec.Entity().ID)
+		}
 		x.reached = rec.Seq
 		close(x.moved)
 		x.moved = make(chan struct{})
