@@ -39,6 +39,7 @@ type index struct {
 	told     map[string]map[string]uint64 // order id to connection id to the fact that told the end of the change
 	removing map[string]map[string]bool   // connection id to the delete orders under way on it
 	tokens   map[string]tokenNote         // by token id
+	away     map[string]bool              // ids of circuits and tokens whose life is over and put away
 }
 
 // circuit is what the journal says of one connection, with the records after which the
@@ -102,6 +103,7 @@ func newIndex() *index {
 		awaited: map[string]awaited{}, calling: map[string]time.Time{},
 		altering: map[string]map[string]bool{}, told: map[string]map[string]uint64{},
 		removing: map[string]map[string]bool{}, tokens: map[string]tokenNote{},
+		away: map[string]bool{},
 	}
 }
 
@@ -164,17 +166,15 @@ func (x *index) note(r journal.Record) {
 	}
 }
 
-// factOf is the first word of what a subject says of its entity.
-func factOf(r journal.Record) string { return strings.Split(r.Subject, ".")[2] }
-
 func (x *index) noteCircuit(e event.Entity, r journal.Record) {
-	fact := factOf(r)
 	var t patchbayv1.Transition
 	var ch patchbayv1.Change
 	var si patchbayv1.Sighting
 	var err error
 	switch {
-	case fact == "archived":
+	case r.Archived():
+		x.putAway(e)
+		return
 	case e.Noun == event.Connection:
 		err = r.Into(&t)
 	case e.Noun == event.Change:
@@ -189,15 +189,15 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.away[e.ID] {
+		return
+	}
 	x.version++
 	c := x.circuits[e.ID]
 	c.version = x.version
 	switch {
 	case e.Noun == event.Connection && r.Seq > c.fact.Seq:
-		c.fact, c.archived = r, fact == "archived"
-		if !c.archived {
-			c.conn = t.GetConnection()
-		}
+		c.fact, c.conn = r, t.GetConnection()
 	case e.Noun == event.Change && r.Seq > c.change.Seq:
 		c.change = r
 		c.past.change = &ch
@@ -218,8 +218,25 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 	x.rest(e.ID)
 }
 
-// tell remembers that the end of a change on a connection was told. The lock is held.
+// putAway forgets a circuit but for its id: an exchange may show it still. Its changes and
+// sightings are put away with it.
+func (x *index) putAway(e event.Entity) {
+	if e.Noun != event.Connection {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.away[e.ID] = true
+	delete(x.circuits, e.ID)
+	delete(x.restless, e.ID)
+}
+
+// tell remembers that the end of a change on a connection was told, unless nobody waits for
+// that any more. The lock is held.
 func (x *index) tell(order, connection string, seq uint64) {
+	if n := x.orders[order]; n != nil && n.ended {
+		return
+	}
 	if x.told[order] == nil {
 		x.told[order] = map[string]uint64{}
 	}
@@ -229,7 +246,7 @@ func (x *index) tell(order, connection string, seq uint64) {
 // rest works out whether a circuit is in motion. The lock is held.
 func (x *index) rest(id string) {
 	c := x.circuits[id]
-	if c.conn != nil && !c.archived && (moving(c.newest()) || len(x.open(id)) > 0) {
+	if c.conn != nil && (moving(c.newest()) || len(x.open(id)) > 0) {
 		x.restless[id] = true
 		return
 	}
@@ -399,7 +416,9 @@ func (x *index) circuit(id string) (circuit, []changeOrder) {
 		orders = append(orders, changeOrder{id: order, set: a.set, placed: a.placed, settled: x.settled(order, id)})
 	}
 	slices.SortFunc(orders, func(a, b changeOrder) int { return strings.Compare(a.id, b.id) })
-	return x.circuits[id], orders
+	c := x.circuits[id]
+	c.archived = x.away[id]
+	return c, orders
 }
 
 // open lists the change orders on a connection whose end was not told. The lock is held.
@@ -443,7 +462,7 @@ func (x *index) alive() []circuit {
 	defer x.mu.Unlock()
 	var all []circuit
 	for _, c := range x.circuits {
-		if c.conn != nil && !c.archived && !stateOf(c.conn).Status.Ended() {
+		if c.conn != nil && !stateOf(c.conn).Status.Ended() {
 			all = append(all, c)
 		}
 	}

@@ -31,22 +31,28 @@ type tokenNote struct {
 }
 
 func (x *index) noteToken(id string, r journal.Record) {
+	if r.Archived() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.away[id] = true
+		delete(x.tokens, id)
+		return
+	}
 	var t patchbayv1.Token
-	archived := factOf(r) == "archived"
-	if !archived && r.Into(&t) != nil {
+	if r.Into(&t) != nil {
 		return
 	}
 	r.Event.DataEncoded = nil // what is needed of it is kept beside
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.away[id] {
+		return
+	}
 	x.version++
 	n := x.tokens[id]
 	n.version = x.version
 	if r.Seq > n.fact.Seq {
-		n.fact, n.archived = r, archived
-		if !archived {
-			n.token = &t
-		}
+		n.fact, n.token = r, &t
 	}
 	x.tokens[id] = n
 }
@@ -54,7 +60,9 @@ func (x *index) noteToken(id string, r journal.Record) {
 func (x *index) token(id string) tokenNote {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.tokens[id]
+	n := x.tokens[id]
+	n.archived = x.away[id]
+	return n
 }
 
 // redeemed has the tokens of all accounts at an exchange listed soon.
