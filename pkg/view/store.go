@@ -116,14 +116,15 @@ var forget = redis.NewScript(`
 	for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 	return 1`)
 
-// drop forgets entities that ended before the cut, and returns how many.
+// drop forgets entities that ended before the cut, and returns how many. What is remembered of
+// an order's payload goes with it: a Redis whose keys do not expire would keep it for ever.
 //
-// ARGV cut, entity root, index root, ended set, how many at most.
+// ARGV cut, entity root, index root, ended set, how many at most, root of what is remembered.
 var drop = redis.NewScript(unlist + `
 	local old = redis.call('ZRANGEBYSCORE', ARGV[3] .. ARGV[4], '-inf', ARGV[1], 'LIMIT', 0, ARGV[5])
 	for _, name in ipairs(old) do
 		unlist(ARGV[3], redis.call('HGET', ARGV[2] .. name, 'index'))
-		redis.call('DEL', ARGV[2] .. name)
+		redis.call('DEL', ARGV[2] .. name, ARGV[6] .. string.match(name, '[^/]*$'))
 		redis.call('ZREM', ARGV[3] .. ARGV[4], name)
 	end
 	return #old`)
@@ -244,7 +245,7 @@ func (v *View) dropOld(ctx context.Context, cut time.Time) error {
 	for {
 		var n int
 		err := v.do(ctx, batchTime, func(ctx context.Context) (err error) {
-			n, err = drop.Run(ctx, v.rdb, nil, cut.Unix(), entityRoot, indexRoot, endedSet, many).Int()
+			n, err = drop.Run(ctx, v.rdb, nil, cut.Unix(), entityRoot, indexRoot, endedSet, many, seenRoot).Int()
 			return err
 		})
 		if err != nil || n < many {
