@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -56,5 +57,38 @@ func TestFullStream(t *testing.T) {
 	}
 	if err := j.Healthy(); err != nil {
 		t.Errorf("the journal says %v, and an intent was taken", err)
+	}
+}
+
+// However often a timer is set and comes due, one message about it is kept.
+func TestTimersDoNotPileUp(t *testing.T) {
+	j := testenv.StartNATS(t).Open(t, journal.Config{MaxBytes: 1 << 20})
+	ctx, cancel := context.WithCancel(t.Context())
+	due, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- j.Consume(ctx, journal.Consumer{Durable: "due", Stream: journal.Timers, Filters: []string{journal.Due(event.Order)}},
+			func(context.Context, journal.Record) error {
+				due <- struct{}{}
+				return nil
+			})
+	}()
+	for range 3 {
+		if err := j.Arm(t.Context(), order("o-1"), "attempt", j.Now()); err != nil {
+			t.Fatal(err)
+		}
+		<-due
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	uses, err := j.Uses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range uses {
+		if u.Stream == journal.Timers && u.Messages > 1 {
+			t.Errorf("%d messages are kept of a timer that came due three times, want the last", u.Messages)
+		}
 	}
 }

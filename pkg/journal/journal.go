@@ -218,7 +218,7 @@ func same(was, want jetstream.StreamConfig) bool {
 	return slices.Equal(was.Subjects, want.Subjects) && was.Replicas == want.Replicas &&
 		was.MaxBytes == want.MaxBytes && was.Discard == want.Discard && was.Retention == want.Retention &&
 		was.Storage == want.Storage && was.Duplicates == want.Duplicates &&
-		was.AllowMsgSchedules == want.AllowMsgSchedules && was.AllowMsgTTL == want.AllowMsgTTL
+		was.MaxMsgsPerSubject == want.MaxMsgsPerSubject && was.AllowMsgSchedules == want.AllowMsgSchedules && was.AllowMsgTTL == want.AllowMsgTTL
 }
 
 func (j *Journal) streamConfigs() []jetstream.StreamConfig {
@@ -235,9 +235,10 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 	journal.MaxBytes = j.cfg.MaxBytes
 	intents.Name, intents.Subjects = Intents, []string{event.IntentSubjects, event.DecisionSubjects}
 	dead.Name, dead.Subjects = DeadLetters, []string{event.Root + ".deadletter.>"}
-	// Schedules forbid DiscardNew; a full stream would then drop timers, so no limit.
+	// Schedules forbid DiscardNew; a full stream would then drop timers, so no limit but one
+	// timer and one due message of a purpose and entity: the newest says all there is to say.
 	timers.Name, timers.Subjects = Timers, []string{timerRoot + ">", dueRoot + ">"}
-	timers.Discard, timers.MaxBytes = jetstream.DiscardOld, -1
+	timers.Discard, timers.MaxBytes, timers.MaxMsgsPerSubject = jetstream.DiscardOld, -1, 1
 	timers.AllowMsgSchedules, timers.AllowMsgTTL = true, true
 	return []jetstream.StreamConfig{journal, intents, timers, dead}
 }
