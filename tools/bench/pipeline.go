@@ -4,22 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sync/errgroup"
 
-	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
-	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/tools/bench/measure"
 	"patchbay.io/tools/bench/page"
 	"patchbay.io/tools/bench/rig"
 )
-
-// window is how many intents are under way at any time while throughput is measured.
-const window = 64
 
 // pipeline measures intents a second from the publish to the PROVISIONED event, against
 // what the same NATS takes of as many durable appends when nothing else is done.
@@ -71,7 +63,7 @@ func measurePipeline(ctx context.Context, o options, nodes int) (t throughput, e
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
 	w := rig.NewWishes(r.Exchange)
-	if _, err := run(ctx, r.Product, w, o.span/5); err != nil { // it warms up
+	if _, err := run(ctx, r.Product, w, load{span: o.span / 5}); err != nil { // it warms up
 		return t, err
 	}
 	samples, err := rig.Samples(ctx, r.NATS, 1000)
@@ -131,7 +123,7 @@ func (t *throughput) round(ctx context.Context, o options, r *rig.Rig, w *rig.Wi
 		return 0, err
 	}
 	calls, cpu := r.Exchange.Calls(), measure.CPUTime()
-	got, err := run(ctx, r.Product, w, o.span)
+	got, err := run(ctx, r.Product, w, load{span: o.span})
 	if err != nil {
 		return 0, err
 	}
@@ -142,113 +134,4 @@ func (t *throughput) round(ctx context.Context, o options, r *rig.Rig, w *rig.Wi
 	is, err := rig.CountWrites(ctx, r.NATS)
 	counted.Add(is, was)
 	return got.intents, err
-}
-
-// ran is what came of one run of the pipeline.
-type ran struct {
-	rate    float64 // intents a second, from the first publish to the last PROVISIONED
-	intents int
-}
-
-// run publishes intents for so long, never more than the window of them unfinished, and
-// returns when all have been completed.
-func run(ctx context.Context, p *rig.Product, w *rig.Wishes, span time.Duration) (ran, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c := customer{waiting: map[string]bool{}, open: map[string]bool{}, places: make(chan struct{}, window), done: make(chan struct{})}
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error { return c.follow(ctx, p.Window) })
-	work.Go(func() error { return c.publish(ctx, p, w, span) })
-	begun := time.Now()
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-	}
-	cancel()
-	if err := work.Wait(); err != nil {
-		return ran{}, err
-	}
-	return ran{rate: float64(c.published) / c.last.Sub(begun).Seconds(), intents: c.published}, nil
-}
-
-// customer publishes intents and waits for what becomes of them.
-type customer struct {
-	places chan struct{} // one is taken by each intent until its circuit is provisioned
-	done   chan struct{} // closed when all that was published is completed
-
-	mu        sync.Mutex
-	waiting   map[string]bool // names of circuits that are not provisioned yet
-	open      map[string]bool // names of orders that are not completed yet
-	published int
-	over      bool      // nothing more will be published
-	last      time.Time // when the last circuit was provisioned
-}
-
-// publish publishes intents for so long, as places allow.
-func (c *customer) publish(ctx context.Context, p *rig.Product, w *rig.Wishes, span time.Duration) error {
-	work, ctx := errgroup.WithContext(ctx)
-	for over := time.After(span); ; {
-		select {
-		case c.places <- struct{}{}:
-			wish := w.Next()
-			c.change(func() {
-				c.published++
-				c.waiting[wish.Name], c.open[wish.Name] = true, true
-			})
-			work.Go(func() error { return p.Submit(ctx, wish) })
-			continue
-		case <-over:
-		case <-ctx.Done():
-		}
-		c.change(func() { c.over = true })
-		return work.Wait()
-	}
-}
-
-// change changes what is known, and tells when nothing more is to come.
-func (c *customer) change(how func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	how()
-	if c.over && len(c.waiting)+len(c.open) == 0 {
-		c.over = false // told once
-		close(c.done)
-	}
-}
-
-// follow takes note of circuits that are provisioned and orders that are completed, until
-// ctx ends. An order that ends otherwise is an error.
-func (c *customer) follow(ctx context.Context, j *journal.Journal) error {
-	filters := []string{event.Connection.Filter("provisioned.available", "*")}
-	for _, fact := range []string{"completed", "failed", "invalid", "orphaned"} {
-		filters = append(filters, event.Order.Filter(fact, "*"))
-	}
-	return j.Follow(ctx, journal.From{New: true}, filters, func(r journal.Record) error {
-		if r.Entity().Noun == event.Connection {
-			var t patchbayv1.Transition
-			if err := r.Into(&t); err != nil {
-				return err
-			}
-			c.change(func() { c.provisioned(t.GetConnection().GetName()) })
-			return nil
-		}
-		var o patchbayv1.Order
-		if err := r.Into(&o); err != nil {
-			return err
-		}
-		if o.GetFact() != "completed" {
-			return fmt.Errorf("order %s: %s", o.GetFact(), r.Event.Data())
-		}
-		c.change(func() { delete(c.open, o.GetCreate().GetName()) })
-		return nil
-	})
-}
-
-// provisioned gives the circuit's place to another. More facts of the same may follow.
-func (c *customer) provisioned(name string) {
-	if c.waiting[name] {
-		delete(c.waiting, name)
-		c.last = time.Now()
-		<-c.places
-	}
 }

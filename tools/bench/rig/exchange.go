@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/services/sandbox"
 )
 
@@ -22,6 +23,8 @@ import (
 type Exchange struct {
 	*sandbox.Exchange
 	URL string
+	// API is the one of those it speaks that circuits are ordered at.
+	API account.API
 
 	calls    atomic.Int64
 	onCreate atomic.Pointer[func(name string)]
@@ -36,12 +39,12 @@ func AtOnce() sandbox.Delays {
 }
 
 // StartExchange starts an exchange that has the default inventory and no circuits.
-func StartExchange(ctx context.Context, d sandbox.Delays) (*Exchange, error) {
+func StartExchange(ctx context.Context, api account.API, d sandbox.Delays) (*Exchange, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	x := &Exchange{Exchange: sandbox.New(sandbox.Config{Seed: 1, Delays: d}), URL: "http://" + l.Addr().String()}
+	x := &Exchange{Exchange: sandbox.New(sandbox.Config{Seed: 1, Delays: d}), URL: "http://" + l.Addr().String(), API: api}
 	x.server = &http.Server{Handler: x.counting(x.Handler()), ReadHeaderTimeout: 10 * time.Second}
 	x.work.Go(func() error {
 		if err := x.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -78,6 +81,40 @@ func (x *Exchange) OnCreate(told func(name string)) { x.onCreate.Store(&told) }
 // Calls is how many requests were made so far.
 func (x *Exchange) Calls() int64 { return x.calls.Load() }
 
+// budget is the largest that an accounts file allows, in calls a minute: the gates are
+// gone through, and never shut.
+const budget = 60_000
+
+// LoseAnswers lets every nth order be carried out and its answer be lost, from now on.
+func (x *Exchange) LoseAnswers(every int) error {
+	path := "/ecx/v3/l2/connections"
+	if x.API == account.PacketFabric {
+		path = "/v2/services/third-party"
+	}
+	_, err := x.AddFault(sandbox.Fault{
+		Kind: sandbox.LostAnswer, Times: -1, Every: every, Match: sandbox.Match{Method: http.MethodPost, Path: path},
+	})
+	return err
+}
+
+// Circuits is how many circuits were ever ordered, by the exchange's own books.
+func (x *Exchange) Circuits() int {
+	all := x.Inventory()
+	return len(all.Connections) + len(all.PacketFabric.Circuits)
+}
+
+// Accounts are those at the API: one that buys, and one that sells and approves every create.
+func (x *Exchange) Accounts() account.File {
+	var f account.File
+	for _, a := range account.Sandbox(x.URL).Accounts {
+		if a.API == x.API {
+			a.BudgetPerMinute = budget
+			f.Accounts = append(f.Accounts, a)
+		}
+	}
+	return f
+}
+
 // Stop ends the server and waits for it.
 func (x *Exchange) Stop() error {
 	_ = x.server.Close() // who is still calling has been stopped before
@@ -86,51 +123,90 @@ func (x *Exchange) Stop() error {
 	return err
 }
 
-// Wish is a circuit to be ordered.
+// Wish is a circuit to be ordered, and where its seller will land it. The product chooses
+// the landing itself and is not told.
 type Wish struct {
-	Name, Port, Profile, Metro string
-	VLAN                       int
+	API            account.API
+	Name           string
+	Port           string
+	Profile, Metro string // of the seller; at PacketFabric his routing id and market
+	VLAN           int
+	SellersPort    string
+	SellersVLAN    int
 }
 
 // Wishes makes circuits from a Dot1q port of the sandbox's buyer to its seller, on VLANs
 // that are used once each.
 type Wishes struct {
-	ports []string
-	made  int
+	api           account.API
+	seller        string
+	ports, metros []string
+	sellersPorts  map[string][]string // by metro
+	made          int
 }
 
-// NewWishes returns wishes for the exchange.
+// NewWishes returns wishes for the exchange, at ECX or PacketFabric.
 func NewWishes(x *Exchange) *Wishes {
-	w := &Wishes{}
-	for _, p := range x.Inventory().Ports {
-		if strings.HasPrefix(p.ID, buyersPorts) && p.Encapsulation == "Dot1q" && !p.Managed {
-			w.ports = append(w.ports, p.ID)
+	w := &Wishes{api: x.API, sellersPorts: map[string][]string{}}
+	add := func(id, metro, buyers, sellers string) {
+		switch {
+		case strings.HasPrefix(id, buyers):
+			w.ports = append(w.ports, id)
+		case strings.HasPrefix(id, sellers):
+			if w.sellersPorts[metro] == nil {
+				w.metros = append(w.metros, metro)
+			}
+			w.sellersPorts[metro] = append(w.sellersPorts[metro], id)
+		}
+	}
+	all := x.Inventory()
+	if x.API == account.PacketFabric {
+		w.seller = sellersRouting
+		for _, p := range all.PacketFabric.Ports {
+			add(p.ID, p.Market, "PF-AP-"+p.Market+"1-11", "PF-AP-"+p.Market+"1-21")
+		}
+		return w
+	}
+	w.seller = sellersProfile
+	for _, p := range all.Ports {
+		if !p.Managed {
+			add(p.ID, p.Metro, "aced1", "c10d1") // a tenant's Dot1q ports, some in each metro
 		}
 	}
 	return w
 }
 
-// buyersPorts begin the ids of the Dot1q ports that the buyer has, two in each metro.
-const buyersPorts = "aced1"
+// The seller's profile whose requests the seller approves, and his name at PacketFabric.
+const (
+	sellersProfile = "c10f0000-0000-4000-8000-000000000008"
+	sellersRouting = "TR-1RI-OQ85"
+	buyersBilling  = "b2af000f-d15f-4413-9645-6f566e641c29"
+)
 
-// The seller's profile whose requests the seller approves, and where it has ports.
-const sellersProfile = "c10f0000-0000-4000-8000-000000000008"
-
-func metros() []string { return []string{"SV", "DC", "SE"} }
+// firstVLAN is one that every port takes.
+const firstVLAN = 100
 
 // Next returns one more.
 func (w *Wishes) Next() Wish {
 	n := w.made
 	w.made++
+	metro, nth := w.metros[n%len(w.metros)], n/len(w.metros)
+	landings := w.sellersPorts[metro]
 	return Wish{
-		Name: fmt.Sprintf("bench-%d", n), Profile: sellersProfile, Metro: metros()[n%3],
-		Port: w.ports[n%len(w.ports)], VLAN: 2 + n/len(w.ports),
+		API: w.api, Name: fmt.Sprintf("bench-%d", n), Profile: w.seller, Metro: metro,
+		Port: w.ports[n%len(w.ports)], VLAN: firstVLAN + n/len(w.ports),
+		SellersPort: landings[nth%len(landings)], SellersVLAN: firstVLAN + nth/len(landings),
 	}
 }
 
 // Intent is the wish as an intent of the product.
 func (w Wish) Intent() []byte {
-	return fmt.Appendf(nil, `{"account":"acme-ecx","name":%q,"bandwidthMbps":200,"notifications":["john.doe@example.com"],`+
-		`"primary":{"aSide":{"portId":%q,"tag":{"vlan":%d}},"zSide":{"profileId":%q,"metro":%q}}}`,
-		w.Name, w.Port, w.VLAN, w.Profile, w.Metro)
+	seller, metro, more := "profileId", "metro", ""
+	if w.API == account.PacketFabric {
+		seller, metro, more = "routingId", "market", `"billing":{"accountId":"`+buyersBilling+`","termMonths":1},`
+	}
+	return fmt.Appendf(nil, `{"account":"acme-%s","name":%q,"bandwidthMbps":200,%s`+
+		`"notifications":[{"type":"ALL","emails":["john.doe@example.com"]}],`+
+		`"primary":{"aSide":{"portId":%q,"tag":{"vlan":%d}},"zSide":{%q:%q,%q:%q}}}`,
+		w.API, w.Name, more, w.Port, w.VLAN, seller, w.Profile, metro, w.Metro)
 }

@@ -32,7 +32,7 @@ const ready = 30 * time.Second
 // StartNATS starts nodes servers that keep their streams below dir: 1 or 3.
 func StartNATS(ctx context.Context, dir string, nodes int) (*NATS, error) {
 	n := &NATS{replicas: nodes}
-	ports, err := freePorts(ctx, nodes)
+	ports, err := FreePorts(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +86,6 @@ func (n *NATS) Connect() (*nats.Conn, error) {
 	return nats.Connect(n.urls())
 }
 
-// Options are those of Connect, for a library that connects by itself.
-func (n *NATS) Options() (url string, opts []nats.Option) {
-	if n.replicas == 1 {
-		return "", []nats.Option{nats.InProcessServer(n.nodes[0])}
-	}
-	return n.urls(), nil
-}
-
 // Journal says how the product connects.
 func (n *NATS) Journal() journal.Config {
 	if n.replicas == 1 {
@@ -120,7 +112,8 @@ func (n *NATS) Stop() {
 	}
 }
 
-func freePorts(ctx context.Context, n int) ([]int, error) {
+// FreePorts returns ports of the loopback interface that nobody listens on.
+func FreePorts(ctx context.Context, n int) ([]int, error) {
 	var ports []int
 	for range n {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

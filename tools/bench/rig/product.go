@@ -10,41 +10,37 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/service"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/approver"
 	"patchbay.io/services/provisioner"
 	"patchbay.io/services/requester"
 	"patchbay.io/services/statuswatcher"
 )
 
-// budget is the largest that an accounts file allows, in calls a minute: the gates are
-// gone through, and never shut.
-const budget = 60_000
-
 // Product is all four services, with one projector and their answers, on embedded Redis.
 type Product struct {
 	// Window is a client's connection to the journal.
 	Window *journal.Journal
 
+	nats   *NATS
 	redis  *embedded.Redis
 	cancel context.CancelFunc
 	work   errgroup.Group
 	close  []func() error
 }
 
-// StartProduct starts the product at the sandbox's ECX accounts, one that buys and one that
-// sells and approves every create.
+// StartProduct starts the product with the accounts at the exchange.
 func StartProduct(ctx context.Context, n *NATS, x *Exchange) (*Product, error) {
 	redis, err := embedded.StartRedis("")
 	if err != nil {
 		return nil, err
 	}
-	p := &Product{redis: redis}
+	p := &Product{nats: n, redis: redis}
 	if err := p.start(ctx, n, x); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
@@ -52,7 +48,7 @@ func StartProduct(ctx context.Context, n *NATS, x *Exchange) (*Product, error) {
 }
 
 func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
-	cfg := service.Config{NATS: n.Journal(), Accounts: accounts(x.URL), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
+	cfg := service.Config{NATS: n.Journal(), Accounts: x.Accounts(), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
 	cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return p.redis.Dial() }
 	ctx, p.cancel = context.WithCancel(ctx)
 	var err error
@@ -86,7 +82,7 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 func theServices() map[string]func(context.Context, service.Runtime) error {
 	return map[string]func(context.Context, service.Runtime) error{
 		"requester": func(ctx context.Context, rt service.Runtime) error {
-			return requester.Run(ctx, rt, requester.Limits{}) // one source publishes all there is
+			return requester.Run(ctx, rt, requester.Limits{}) // no budgets: one source publishes all there is
 		},
 		"approver":    approver.Run,
 		"provisioner": provisioner.Run,
@@ -94,19 +90,6 @@ func theServices() map[string]func(context.Context, service.Runtime) error {
 			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
 		},
 	}
-}
-
-func accounts(url string) account.File {
-	f := account.Sandbox(url)
-	var kept []account.Account
-	for _, a := range f.Accounts {
-		if a.API == account.ECX {
-			a.BudgetPerMinute = budget
-			kept = append(kept, a)
-		}
-	}
-	f.Accounts = kept
-	return f
 }
 
 // Submit publishes the intent of a wish, and returns when it is on disk.
@@ -117,6 +100,51 @@ func (p *Product) Submit(ctx context.Context, w Wish) error {
 	}
 	_, err = p.Window.Submit(ctx, event.IntentSubject(event.Intent, "create"), e)
 	return err
+}
+
+// Told is what a subscriber learns about a circuit that he ordered.
+type Told struct {
+	Name string
+	// Provisioned: the circuit is in service.
+	Provisioned bool
+	// Done: nothing more will be done for the intent.
+	Done bool
+	// Failed is why it was given up; empty unless it was.
+	Failed string
+}
+
+// Follow tells what becomes of intents from now on, until ctx ends.
+func (p *Product) Follow(ctx context.Context, tell func(Told)) error {
+	filters := []string{event.Connection.Filter("provisioned.available", "*")}
+	for _, fact := range []string{"completed", "failed", "invalid", "orphaned"} {
+		filters = append(filters, event.Order.Filter(fact, "*"))
+	}
+	return p.Window.Follow(ctx, journal.From{New: true}, filters, func(r journal.Record) error {
+		if r.Entity().Noun == event.Connection {
+			var t patchbayv1.Transition
+			if err := r.Into(&t); err != nil {
+				return err
+			}
+			tell(Told{Name: t.GetConnection().GetName(), Provisioned: true})
+			return nil
+		}
+		var o patchbayv1.Order
+		if err := r.Into(&o); err != nil {
+			return err
+		}
+		t := Told{Name: o.GetCreate().GetName(), Done: true}
+		if o.GetFact() != "completed" {
+			t.Failed = fmt.Sprintf("order %s: %s", o.GetFact(), r.Event.Data())
+		}
+		tell(t)
+		return nil
+	})
+}
+
+// Writes is how many messages the product's streams have taken.
+func (p *Product) Writes(ctx context.Context) (float64, error) {
+	w, err := CountWrites(ctx, p.nats)
+	return w.Sum(), err
 }
 
 // Stop ends the services and waits for them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/services/sandbox"
 )
 
@@ -33,7 +34,7 @@ func (r *Rig) start(ctx context.Context, nodes int, d sandbox.Delays) (err error
 	if r.NATS, err = StartNATS(ctx, r.dir, nodes); err != nil {
 		return err
 	}
-	if r.Exchange, err = StartExchange(ctx, d); err != nil {
+	if r.Exchange, err = StartExchange(ctx, account.ECX, d); err != nil {
 		return err
 	}
 	r.Product, err = StartProduct(ctx, r.NATS, r.Exchange)
