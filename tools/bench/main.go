@@ -3,7 +3,7 @@
 // What counts are the ratios; docs/performance.md tells the method.
 //
 //	make bench              everything; writes docs/performance.md
-//	make bench ARGS=-short  the same in less than three minutes; only prints
+//	make bench ARGS=-short  the same, briefly; only prints
 package main
 
 import (
@@ -45,6 +45,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"pipeline", pipeline},
+		{"peers", beside},
 		{"latency", latency},
 		{"watch", watch},
 		{"start", start},
