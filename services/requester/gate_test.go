@@ -1,6 +1,7 @@
 package requester_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -189,6 +190,47 @@ func TestFullJournal(t *testing.T) {
 			t.Errorf("when there is room again the health page says %v", why)
 		}
 	})
+}
+
+// A journal that is full to the last byte while an order is placed costs time and no second
+// circuit: what could not be written down is found at the exchange when there is room.
+func TestFullToTheLastByte(t *testing.T) {
+	fake := new(exchangetest.Fake)
+	bubble(t, fake, func(w *world) {
+		fake.Fault = func(call string, n int) exchangetest.Fault {
+			if call == "Place" && n == 1 {
+				w.cram()
+			}
+			return exchangetest.Fault{}
+		}
+		id := w.submit("create", "1", single("one", 100))
+		time.Sleep(10 * time.Minute)
+		if rec, err := w.j.Last(w.t.Context(), orderEntity(id)); err != nil || !strings.Contains(rec.Subject, ".placing.") {
+			t.Fatalf("the order's last fact is %q (%v), want that it is being placed: nothing fits behind it", rec.Subject, err)
+		}
+		if err := w.j.Purge(w.t.Context(), event.Entity{Noun: event.Refusal, ID: "*"}, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.fact(id, order.Placed)
+		if n := fake.Calls("Place"); n != 1 || len(fake.Circuits()) != 1 {
+			t.Errorf("%d calls to place and %d circuits, want one of each", n, len(fake.Circuits()))
+		}
+	})
+}
+
+// cram fills the journal until not even a small fact fits.
+func (w *world) cram() {
+	for i, size := 0, 256<<10; size > 16; i++ {
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		_, err := w.j.Append(ctx, noRecord, event.Fact{
+			Entity: event.Entity{Noun: event.Refusal, ID: fmt.Sprintf("ballast-%d", i)}, Name: "conflicting", By: "test",
+			Data: &patchbayv1.Refusal{Message: strings.Repeat("x", size)},
+		})
+		cancel()
+		if err != nil {
+			size /= 4
+		}
+	}
 }
 
 // An intent whose order was archived stays known: a repeat is that order still, with no
