@@ -74,10 +74,18 @@ func Commands() []*cobra.Command {
 // Usage makes a wrong number of arguments an error of usage.
 func Usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if err := args(cmd, given); err != nil {
-			return Fail(exitUsage, "%w\nUsage: %s", err, cmd.UseLine())
+		err := args(cmd, given)
+		if err == nil {
+			return nil
 		}
-		return nil
+		_, names, _ := strings.Cut(cmd.Use, " ")
+		switch counts := strings.Contains(err.Error(), "arg(s)"); { // cobra's own words, which name none
+		case counts && len(given) == 0:
+			err = fmt.Errorf("%s is missing", names)
+		case counts:
+			err = fmt.Errorf("%d arguments are not what is wanted: %s", len(given), strings.Join(given, " "))
+		}
+		return Fail(exitUsage, "%w\nUsage: %s", err, cmd.UseLine())
 	}
 }
 

@@ -209,6 +209,9 @@ func TestUsage(t *testing.T) {
 	if out, _ := run(t, "", "intent", "sumbit"); !strings.Contains(out, "did you mean submit?") {
 		t.Errorf("a misspelt command says %q, want what was meant", out)
 	}
+	if out, _ := run(t, "", "reject"); !strings.Contains(out, "is missing") || !strings.Contains(out, "Usage: patchbay reject") {
+		t.Errorf("without an argument it says %q, want which one is missing", out)
+	}
 	if out, _ := run(t, "", "list", "--nats-url", "nats://127.0.0.1:1"); !strings.Contains(out, "patchbay up") {
 		t.Errorf("without NATS it says %q, want what to do", out)
 	}
@@ -370,6 +373,26 @@ func TestCheck(t *testing.T) {
 }
 
 // stocked has an order with two circuits, one of which waits for a person.
+// Where a circuit stood before its delete was handed in is no news of the delete.
+func TestSubmitDelete(t *testing.T) {
+	h := newHouse(t)
+	const circuit = "c-1"
+	h.connection(&patchbayv1.Connection{Id: circuit, ExchangeId: "X", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+	h.answer(event.IntentSubjects, func(r journal.Record) {
+		o := &patchbayv1.Order{Id: event.OrderID(r.Event.Source(), r.Event.ID()), Kind: "delete", Fact: "accepted",
+			Source: r.Event.Source(), IntentId: r.Event.ID(), Account: "acme",
+			Legs: []*patchbayv1.OrderLeg{{Leg: "primary", State: "accepted", ConnectionId: circuit}}}
+		h.order(proto.CloneOf(o))
+		h.connection(&patchbayv1.Connection{Id: circuit, ExchangeId: "X", Status: "DEPROVISIONED", ProviderStatus: "NOT_AVAILABLE"})
+		o.Fact, o.Outcome = "completed", "completed"
+		h.order(o)
+	})
+	out, code := h.run("", "intent", "submit", h.file(`{"target": {"connectionId": "`+circuit+`"}}`), "--wait")
+	if code != 0 || !strings.Contains(out, "DEPROVISIONED/NOT_AVAILABLE") || strings.Contains(out, " PROVISIONED/AVAILABLE") {
+		t.Errorf("a delete says (exit code %d)\n%s\nwant the circuit's end, and not where it stood before", code, out)
+	}
+}
+
 func stocked(t *testing.T) house {
 	t.Helper()
 	h := newHouse(t)
@@ -410,7 +433,10 @@ func TestLook(t *testing.T) {
 		{"list", []string{"list"}, 0, []string{order, first, "approval on cloud"}, ""},
 		{"orders", []string{"list", "orders"}, 0, []string{order, "placed"}, "CONNECTION"},
 		{"by status", []string{"list", "--status", "pending_approval"}, 0, []string{first}, "ORDER  "},
-		{"of nobody", []string{"list", "--account", "nobody"}, 0, []string{"Nothing"}, order},
+		{"by both statuses", []string{"list", "--status", "PENDING_APPROVAL/not_available"}, 0, []string{first}, "ORDER  "},
+		{"by another providerStatus", []string{"list", "--status", "PENDING_APPROVAL/AVAILABLE"}, 0, []string{"Nothing"}, first},
+		{"of nobody", []string{"list", "--account", "nobody"}, 0, []string{"Nothing", `nothing here was ever of an account "nobody"`}, order},
+		{"of somebody, but none", []string{"list", "--account", "acme", "--status", "FAILED"}, 0, []string{"Nothing"}, "was ever"},
 		{"JSON from the journal", []string{"list", "--json"}, 0, []string{`"from": "journal"`, `"fact": "placed"`}, ""},
 		{"by id", []string{"get", order}, 0, []string{"create.name", "pair"}, ""},
 		{"by source and id", []string{"get", "crm", "4711"}, 0, []string{order}, ""},

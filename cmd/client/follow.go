@@ -24,6 +24,8 @@ type follower struct {
 	j   *journal.Journal
 	t   *tracker
 	out screen
+	// from is the sequence of the first fact that is news of the intents; 0 if all are.
+	from uint64
 	// silent prints nothing on the way.
 	silent bool
 	drawn  int // lines on the screen that are to be rewritten
@@ -79,8 +81,11 @@ func (f *follower) fetch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !r.None() {
-			f.print(f.t.take(r))
+		if r.None() {
+			continue
+		}
+		if all := f.t.take(r); !f.t.acted(id) || f.from == 0 || r.Seq >= f.from {
+			f.print(all)
 		}
 	}
 	f.t.wanted = nil

@@ -49,7 +49,7 @@ func listCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&l.status, "status", "", "only this status (PROVISIONED, PENDING_APPROVAL …) or order fact (placed, failed …)")
+	f.StringVar(&l.status, "status", "", "only this status (PROVISIONED, PROVISIONED/AVAILABLE …) or order fact (placed, failed …)")
 	f.StringVar(&l.account, "account", "", "only of this account")
 	f.BoolVar(&l.all, "all", false, "also what has ended")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(
@@ -94,8 +94,27 @@ func (l *list) run(cmd *cobra.Command, j *journal.Journal, nouns []string) error
 	if l.json {
 		return printJSON(cmd.OutOrStdout(), out)
 	}
-	l.print(newScreen(cmd.OutOrStdout()), out, j.Now())
+	known, err := l.knowsAccount(cmd.Context(), j, out)
+	if err != nil {
+		return err
+	}
+	l.print(newScreen(cmd.OutOrStdout()), out, j.Now(), known)
 	return nil
+}
+
+// knowsAccount reports whether anything here was ever of the account that is asked for, if one
+// is.
+func (l *list) knowsAccount(ctx context.Context, j *journal.Journal, shown listed) (bool, error) {
+	if l.account == "" || len(shown.Orders)+len(shown.Connections) > 0 {
+		return true, nil
+	}
+	for _, n := range []event.Noun{event.Order, event.Connection} {
+		all, _, err := (&list{all: true, account: l.account}).read(ctx, j, n)
+		if err != nil || len(all) > 0 {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // amendAll amends connections by their changes.
@@ -128,12 +147,14 @@ func amended(s, change view.Snapshot) view.Snapshot {
 
 // fits reports whether the status that is asked for, if any, is one of words.
 func (l *list) fits(words []string) bool {
-	return l.status == "" || slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, l.status) })
+	word, _, _ := strings.Cut(l.status, "/")
+	return word == "" || slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
 }
 
 // read asks the view for all pages, and reads the journal where it does not answer.
 func (l *list) read(ctx context.Context, j *journal.Journal, n event.Noun) (all []view.Snapshot, from string, err error) {
-	q := service.ListRequest{Noun: n, Open: !l.all && l.status == "", Account: l.account, Status: l.word(n), Limit: 200}
+	word, provider, _ := strings.Cut(l.word(n), "/")
+	q := service.ListRequest{Noun: n, Open: !l.all && l.status == "", Account: l.account, Status: word, Provider: provider, Limit: 200}
 	for {
 		a, err := askList(ctx, j, q)
 		if err != nil || a.Away != "" {
@@ -160,9 +181,10 @@ func (l *list) scan(ctx context.Context, j *journal.Journal, n event.Noun) ([]vi
 	all := []view.Snapshot{}
 	err := j.Each(ctx, []string{n.Filter("*", "*")}, func(r journal.Record) error {
 		s, accounts := snapshot(r)
-		word := strings.ToUpper(strings.Split(s.Fact, ".")[0])
+		word, provider, _ := strings.Cut(strings.ToUpper(s.Fact), ".")
+		wanted, of, _ := strings.Cut(strings.ToUpper(l.status), "/")
 		open := l.all || l.status != "" || !s.Ended
-		if open && (l.status == "" || word == strings.ToUpper(l.status)) &&
+		if open && (wanted == "" || word == wanted) && (of == "" || provider == of) &&
 			(l.account == "" || slices.Contains(accounts, l.account)) {
 			all = append(all, s)
 		}
@@ -194,7 +216,7 @@ func snapshot(r journal.Record) (view.Snapshot, []string) {
 	return s, []string{c.GetBuyerAccount(), c.GetSellerAccount()}
 }
 
-func (l *list) print(out screen, all listed, now time.Time) {
+func (l *list) print(out screen, all listed, now time.Time, accountKnown bool) {
 	if len(all.Orders) > 0 {
 		var rows [][]string
 		for _, s := range all.Orders {
@@ -215,6 +237,8 @@ func (l *list) print(out screen, all listed, now time.Time) {
 	if len(all.Orders)+len(all.Connections) == 0 {
 		hint := "."
 		switch {
+		case !accountKnown:
+			hint = fmt.Sprintf("; and nothing here was ever of an account %q.", l.account)
 		case l.status != "" && !l.fits(stateWords()):
 			hint = fmt.Sprintf("; and %q is no status or order fact that is documented.", l.status)
 		case !l.all && l.status == "":

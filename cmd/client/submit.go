@@ -106,6 +106,7 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 	if err != nil {
 		return err
 	}
+	f.from = last + 1
 	hear := func(d time.Duration, done func() bool) error {
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()

@@ -170,6 +170,14 @@ func (t *tracker) takeConnection(r journal.Record, id string) []news {
 	}}
 }
 
+// acted reports whether a circuit is only what a change or delete is about: where it stood
+// before is no news.
+func (t *tracker) acted(id string) bool {
+	return !slices.ContainsFunc(t.orders, func(tr *tracked) bool {
+		return tr.kind == intent.Create && slices.ContainsFunc(tr.order.GetLegs(), func(l *patchbayv1.OrderLeg) bool { return l.GetConnectionId() == id })
+	})
+}
+
 func (t *tracker) byID(order string) *tracked {
 	for _, tr := range t.orders {
 		if tr.orderID == order {
