@@ -156,6 +156,7 @@ func TestUpRefuses(t *testing.T) {
 	}{
 		{"a taken port", nil, exitError, []string{"--nats-addr", "in use"}},
 		{"no port", []string{"--nats-addr", ":bad"}, exitError, []string{"--nats-addr", `"bad" is no port`}},
+		{"a word that is no level", []string{"--log-level", "loud"}, exitUsage, []string{`"loud": want trace, debug`}},
 		{"a wrong file", []string{"--accounts", file("accounts: [{naam: me}]")}, exitInvalid, []string{`unknown key "naam"`}},
 		{"variables that are not set", []string{"--accounts", unset}, exitInvalid,
 			[]string{"account me: clientId: environment variable NO_ID is empty or not set", "NO_SECRET", "start again"}},

@@ -76,8 +76,8 @@ func root() *cobra.Command {
 	cmd := client.OnlySubcommands(&cobra.Command{
 		Use:   "patchbay",
 		Short: "Order, approve, provision and watch layer-2 interconnections",
-		Long: "Patchbay carries connection intents to working circuits at Equinix Cloud Exchange,\n" +
-			"and tells every transition of every circuit.\n\n" +
+		Long: "Patchbay carries connection intents to working circuits at Equinix Cloud Exchange, Equinix\n" +
+			"Fabric and PacketFabric, and tells every transition of every circuit.\n\n" +
 			"Every flag is also an environment variable: --nats-url is PATCHBAY_NATS_URL.\n\n" +
 			"Exit codes: 0 done, 1 error, 2 usage, 3 invalid, 4 order failed, 5 still waiting.",
 		SilenceUsage: true, SilenceErrors: true,

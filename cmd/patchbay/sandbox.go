@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"patchbay.io/cmd/client"
-	"patchbay.io/pkg/telemetry"
 	"patchbay.io/services/sandbox"
 )
 
@@ -44,7 +43,7 @@ func sandboxCommand() *cobra.Command {
 func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tel, err := telemetry.Start(ctx, s.telemetry("sandbox"))
+	tel, err := s.startTelemetry(ctx, "sandbox")
 	if err != nil {
 		return err
 	}

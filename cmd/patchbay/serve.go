@@ -27,6 +27,9 @@ type aService struct {
 	uses func(account.File) []account.Account
 }
 
+// watcher is the one service with a flag of its own.
+const watcher = "status-watcher"
+
 func theServices(set *settings) []aService {
 	return []aService{
 		{"requester", "Turn intents into orders, and orders into circuits", running(func(ctx context.Context, rt service.Runtime) error {
@@ -34,7 +37,7 @@ func theServices(set *settings) []aService {
 		}), account.File.Buyers},
 		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run), account.File.Sellers},
 		{"provisioner", "Land approved requests on ports", running(provisioner.Run), account.File.Sellers},
-		{"status-watcher", "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
+		{watcher, "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
 			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{Gone: set.gone})
 		}), func(f account.File) []account.Account { return f.Accounts }},
 	}
@@ -102,6 +105,9 @@ func serviceCommands() []*cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return runService(cmd.Context(), &set, s) },
 		}
 		set.register(cmd.Flags(), "127.0.0.1:8080")
+		if s.name == watcher {
+			set.registerGone(cmd.Flags())
+		}
 		all = append(all, cmd)
 	}
 	return all
@@ -125,7 +131,7 @@ func runService(ctx context.Context, set *settings, s aService) error {
 	if err != nil {
 		return err
 	}
-	tel, err := telemetry.Start(ctx, set.telemetry(s.name))
+	tel, err := set.startTelemetry(ctx, s.name)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,14 +35,18 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	f.StringVar(&s.natsURL, "nats-url", s.natsURL, "NATS servers, comma-separated")
 	f.StringVar(&s.redisURL, "redis-url", s.redisURL, "Redis, as redis://host:port")
 	f.StringVar(&s.accounts, "accounts", "", "accounts and policies, a YAML file")
-	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised")
+	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised; up makes one in --data, services need one")
 	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
 	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; 0 means 3 where NATS is a cluster of three or more, else 1")
 	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; creates and changes wait from 90 % on, deletes from 95 %")
 	f.IntVar(&s.perMinute, "source-per-minute", 10_000, "creates and changes, and as many deletes, that one source gets taken in a minute; 0 is no limit")
 	f.IntVar(&s.open, "source-open", 50_000, "creates and changes of one source that may be under way at one time; 0 is no limit")
-	f.StringSliceVar(&s.gone, "gone", nil, "accounts whose circuits are really gone, though the exchange suddenly shows almost none")
 	s.registerLog(f)
+}
+
+// registerGone adds what only the status-watcher heeds.
+func (s *settings) registerGone(f *pflag.FlagSet) {
+	f.StringSliceVar(&s.gone, "gone", nil, "accounts whose circuits are really gone, though the exchange suddenly shows almost none")
 }
 
 func (s *settings) registerLog(f *pflag.FlagSet) {
@@ -51,6 +56,15 @@ func (s *settings) registerLog(f *pflag.FlagSet) {
 
 func (s *settings) telemetry(name string) telemetry.Config {
 	return telemetry.Config{Service: name, Version: version(), LogLevel: s.logLevel, LogFormat: s.logFormat}
+}
+
+// startTelemetry begins logs, traces and metrics.
+func (s *settings) startTelemetry(ctx context.Context, name string) (*telemetry.Telemetry, error) {
+	t, err := telemetry.Start(ctx, s.telemetry(name))
+	if errors.Is(err, telemetry.ErrSetting) {
+		err = codedError{exitUsage, err}
+	}
+	return t, err
 }
 
 func (s *settings) nats() journal.Config {

@@ -61,6 +61,7 @@ func upCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	u.register(f, "127.0.0.1:8080")
+	u.registerGone(f)
 	f.StringVar(&u.data, "data", "./data", "where the journal and the key are kept")
 	f.StringVar(&u.natsAddr, "nats-addr", "127.0.0.1:4222", "where the embedded NATS listens; port 0 picks one")
 	f.StringVar(&u.sandboxAddr, "sandbox-addr", "127.0.0.1:8090", "where the sandbox exchange listens; port 0 picks one")
@@ -72,7 +73,7 @@ func upCommand() *cobra.Command {
 func (u *up) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tel, err := telemetry.Start(ctx, u.telemetry("patchbay"))
+	tel, err := u.startTelemetry(ctx, "patchbay")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,12 +18,15 @@ func (t *Telemetry) Logger(service string) zerolog.Logger {
 	return t.log.With().Str("service", service).Logger()
 }
 
+// ErrSetting reports a [Config] that nobody can log by.
+var ErrSetting = errors.New("log")
+
 func newLogger(cfg Config) (zerolog.Logger, error) {
 	level := zerolog.InfoLevel
 	if cfg.LogLevel != "" {
 		var err error
 		if level, err = zerolog.ParseLevel(cfg.LogLevel); err != nil || level == zerolog.NoLevel {
-			return zerolog.Nop(), fmt.Errorf("log level %q: want trace, debug, info, warn, error or disabled", cfg.LogLevel)
+			return zerolog.Nop(), fmt.Errorf("%w: level %q: want trace, debug, info, warn, error or disabled", ErrSetting, cfg.LogLevel)
 		}
 	}
 	out := cfg.LogOutput
@@ -35,7 +39,7 @@ func newLogger(cfg Config) (zerolog.Logger, error) {
 	case "console":
 		out = &oneAtATime{w: zerolog.ConsoleWriter{Out: out, TimeFormat: "15:04:05.000", NoColor: !isTerminal(out)}}
 	default:
-		return zerolog.Nop(), fmt.Errorf("log format %q: want json or console", cfg.LogFormat)
+		return zerolog.Nop(), fmt.Errorf("%w: format %q: want json or console", ErrSetting, cfg.LogFormat)
 	}
 	return zerolog.New(out).Level(level).Hook(zerolog.HookFunc(stamp)), nil
 }
