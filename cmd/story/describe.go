@@ -132,7 +132,7 @@ func Failure(f *patchbayv1.Failure) string {
 		text += fmt.Sprintf(" (the exchange says %q)", said)
 	}
 	if f.GetProperty() != "" {
-		text += " about " + f.GetProperty()
+		text += ", about its field " + f.GetProperty()
 	}
 	if f.GetHolder() != "" && !strings.Contains(text, f.GetHolder()) {
 		text += ", held by " + f.GetHolder()
@@ -197,7 +197,7 @@ func Words(n *patchbayv1.Native) string {
 func describeApproval(s *Step, a *patchbayv1.Approval) {
 	switch a.GetFact() {
 	case "requested":
-		s.say("of a %s by account %s", a.GetKind(), a.GetAccount())
+		s.say("of a %s; account %s is asked", a.GetKind(), a.GetAccount())
 		if a.GetWait() != nil && a.GetRule() != "" {
 			s.say("rule %q asks a person", a.GetRule())
 		}
