@@ -20,9 +20,9 @@ func bugs() []plantable {
 		{"duplicate-window", "the id of an append is derived from what it says, and the server's duplicate window is the only guard", []plant.Change{
 			{
 				File: "pkg/journal/append.go",
-				Old: `ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id),
+				Old: `ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(id),
 			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))`,
-				With: `ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(fmt.Sprint(m.Subject, after)))`,
+				With: `ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(fmt.Sprint(m.Subject, after)))`,
 			},
 			// Nobody waits for two minutes here; what is true after one is true after two.
 			{File: "pkg/journal/journal.go", Old: "Duplicates: 2 * time.Minute", With: "Duplicates: 10 * time.Second"},
@@ -42,13 +42,13 @@ func redisLock() []plant.Change {
 	return []plant.Change{
 		{
 			File: "pkg/journal/append.go",
-			Old: `ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id),
+			Old: `ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(id),
 			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))`,
 			With: `guard := []jetstream.PublishOpt{jetstream.WithMsgID(id)}
 		if e.Noun != event.Order {
 			guard = append(guard, jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))
 		}
-		ack, err := j.js.PublishMsg(try, m, guard...)`,
+		ack, err := j.publish(try, Facts, m, guard...)`,
 		},
 		{
 			File: "services/requester/drive.go",

@@ -80,9 +80,9 @@ var (
 	// NoCompare appends whatever others have appended meanwhile.
 	NoCompare = []Change{{
 		File: "pkg/journal/append.go",
-		Old: `ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id),
+		Old: `ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(id),
 			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))`,
-		With: `ack, err := j.js.PublishMsg(try, m, jetstream.WithMsgID(id))`,
+		With: `ack, err := j.publish(try, Facts, m, jetstream.WithMsgID(id))`,
 	}}
 	// AcknowledgeFirst acknowledges a message before anything is done about it.
 	AcknowledgeFirst = []Change{{
