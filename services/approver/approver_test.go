@@ -3,6 +3,7 @@ package approver_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/approval"
+	"patchbay.io/pkg/archive"
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -280,6 +282,30 @@ func TestApprovedByRule(t *testing.T) {
 	}
 	b.handle(r)
 	b.wantFacts("requested approved", "a redelivery finds all done")
+}
+
+// An approval that was archived is over: late news of the circuit asks nobody again.
+func TestAfterArchive(t *testing.T) {
+	b := newBench(t, testenv.Journal(t), approveAll)
+	asked := b.announce(circuit("PENDING_APPROVAL"))
+	b.handle(asked)
+	end := b.announce(circuit("DEPROVISIONED"))
+	b.handle(end)
+	b.wantFacts("requested approved", "the circuit's end asks nobody")
+	rep, err := archive.Run(t.Context(), b.j, filepath.Join(t.TempDir(), "a"), archive.Options{Before: b.j.Now().Add(time.Hour)})
+	if err != nil || len(rep.Kept) > 0 {
+		t.Fatalf("archive = %+v, %v; want circuit and approval put away", rep, err)
+	}
+	_, approved := b.approval()
+	for _, r := range []journal.Record{asked, end, b.last(asked.Entity()), approved} {
+		b.handle(r)
+	}
+	if got := b.facts(); got != "archived" {
+		t.Errorf("facts = %q, want nothing after the archive", got)
+	}
+	if n := len(b.fake.calls()); n != 0 {
+		t.Errorf("%d rejections, want none", n)
+	}
 }
 
 func TestNotOurs(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/approval"
+	"patchbay.io/pkg/archive"
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
@@ -467,6 +469,32 @@ func TestChangedAtTheExchange(t *testing.T) {
 
 // A crash between giving a taken tag back and the next choice does not leave a landing on
 // a tag that it does not hold.
+// A landing that was archived is over: late news of it changes nothing, and its tag is
+// given to the next circuit.
+func TestAfterArchive(t *testing.T) {
+	b := newBench(t, testenv.Journal(t))
+	approved := b.approve(circuit("x-1", "PENDING_APPROVAL"))
+	b.handle(approved)
+	tag := b.landing("x-1").GetTag().GetVlan()
+	end := b.announce(circuit("x-1", "DEPROVISIONED"))
+	b.handle(end)
+	rep, err := archive.Run(t.Context(), b.j, filepath.Join(t.TempDir(), "a"), archive.Options{Before: b.j.Now().Add(time.Hour)})
+	if err != nil || len(rep.Kept) > 0 {
+		t.Fatalf("archive = %+v, %v; want circuit, approval, landing and hold put away", rep, err)
+	}
+	id := event.ConnectionID("equinix", "x-1")
+	for _, r := range []journal.Record{
+		approved, end, b.last(event.Entity{Noun: event.Connection, ID: id}), b.last(event.Entity{Noun: event.Approval, ID: id}),
+	} {
+		b.handle(r)
+	}
+	b.wantFacts("x-1", "archived", "nothing comes after the archive")
+	b.handle(b.approve(circuit("x-2", "PENDING_APPROVAL")))
+	if l := b.landing("x-2"); l.GetTag().GetVlan() != tag || b.owner("d1", tag) != l.GetConnectionId() || len(b.fake.calls()) != 2 {
+		t.Errorf("the next landing is %v after %d acceptances, want it on tag %d, and one for each circuit", l, len(b.fake.calls()), tag)
+	}
+}
+
 func TestGivenBackBeforeCrash(t *testing.T) {
 	b := newBench(t, testenv.Journal(t))
 	b.fake.script = func(call int) (bool, exchange.Outcome) {
