@@ -245,7 +245,7 @@ func (j *Journal) deliver(ctx context.Context, c Consumer, msg jetstream.Msg, h 
 }
 
 func (j *Journal) handle(ctx context.Context, c Consumer, msg jetstream.Msg, h Handler) error {
-	r, err := j.record(c.Stream, msg)
+	r, err := recordOf(c.Stream, msg)
 	if err != nil {
 		return Permanent(err)
 	}
@@ -270,17 +270,21 @@ func (j *Journal) handle(ctx context.Context, c Consumer, msg jetstream.Msg, h H
 	return h(nudged(ctx, r), r)
 }
 
-func (j *Journal) record(stream string, msg jetstream.Msg) (Record, error) {
+func recordOf(stream string, msg jetstream.Msg) (Record, error) {
 	md, err := msg.Metadata()
 	if err != nil {
 		return Record{}, fmt.Errorf("metadata of %s: %w", msg.Subject(), err)
 	}
-	r := Record{
-		Stream: stream, Subject: msg.Subject(), Seq: md.Sequence.Stream, Stamp: md.Timestamp,
-		Delivered: md.NumDelivered, Pending: md.NumPending,
+	return delivery{msg, md}.record(stream)
+}
+
+func (m delivery) record(stream string) (r Record, err error) {
+	r = Record{
+		Stream: stream, Subject: m.msg.Subject(), Seq: m.md.Sequence.Stream, Stamp: m.md.Timestamp,
+		Delivered: m.md.NumDelivered, Pending: m.md.NumPending,
 	}
 	if stream != Timers {
-		r.Event, err = event.Decode(event.Headers(msg.Headers()), msg.Data())
+		r.Event, err = event.Decode(event.Headers(m.msg.Headers()), m.msg.Data())
 	}
 	return r, err
 }

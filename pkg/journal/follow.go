@@ -10,6 +10,7 @@ import (
 	ce "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"patchbay.io/pkg/event"
 )
@@ -114,7 +115,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		if md.Sequence.Consumer != n {
 			return fmt.Errorf("follow: message %d came as %d", n, md.Sequence.Consumer)
 		}
-		if err := yield(j.recordAnyway(Facts, msg)); err != nil {
+		if err := yield(j.recordAnyway(Facts, delivery{msg, md})); err != nil {
 			return yieldError{err}
 		}
 		*from = From{Seq: md.Sequence.Stream + 1}
@@ -174,11 +175,11 @@ func (j *Journal) drop(ctx context.Context, stream string, c jetstream.Consumer)
 	_ = j.streams[stream].DeleteConsumer(ctx, c.CachedInfo().Name)
 }
 
-// recordAnyway is the record of msg, with the zero Event if that cannot be read.
-func (j *Journal) recordAnyway(stream string, msg jetstream.Msg) Record {
-	r, err := j.record(stream, msg)
+// recordAnyway is the record of m, with the zero Event if that cannot be read.
+func (j *Journal) recordAnyway(stream string, m delivery) Record {
+	r, err := m.record(stream)
 	if err != nil {
-		j.cfg.Log.Warn().Err(err).Str("topic", msg.Subject()).Msg("unreadable fact")
+		j.cfg.Log.Warn().Err(err).Str("topic", r.Subject).Msg("unreadable fact")
 		r.Event = ce.Event{}
 	}
 	return r
@@ -187,22 +188,95 @@ func (j *Journal) recordAnyway(stream string, msg jetstream.Msg) Record {
 // Each hands the last fact of every entity that the filters match to yield, in no order,
 // and returns when all that was there at the start was handed over.
 func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record) error) error {
-	last := map[event.Entity]Record{}
-	err := j.Latest(ctx, filters, func(r Record) error {
-		if e := r.Entity(); last[e].Seq < r.Seq {
-			last[e] = r
+	return j.Newest(ctx, filters, 0, func(p Part) error {
+		for _, r := range p.Records {
+			if err := yield(r); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// Part is some of what [Journal.Newest] reads.
+type Part struct {
+	// Records are of different entities, in no order.
+	Records []Record
+	// Seen of Total messages were read.
+	Seen, Total uint64
+}
+
+// Newest reads the last message of every subject that the filters match, as [Journal.Latest]
+// does, in parts of so many messages; 0 puts all into one. Of each part it hands on no more than
+// the newest fact of each entity, and does not decode the others. An entity may come in several
+// parts, with a newer fact each time: parts bound what is held in memory, and most facts of an
+// entity are near each other. yield works on one part while the next is read; there is always
+// a last one, with or without records.
+func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yield func(Part) error) error {
+	type part struct {
+		newest      map[event.Entity]delivery
+		seen, total uint64
 	}
-	for _, r := range last {
-		if err := yield(r); err != nil {
+	parts := make(chan part)
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		defer close(parts)
+		now := part{newest: map[event.Entity]delivery{}}
+		hand := func() error {
+			select {
+			case parts <- now:
+				now.newest = map[event.Entity]delivery{}
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, func(m delivery) error {
+			now.seen++
+			now.total = now.seen + m.md.NumPending
+			if e, err := event.EntityOf(m.msg.Subject()); err == nil { // else it is nobody's state
+				now.newest[e] = m // the stream gives them in their order
+			}
+			if size > 0 && now.seen%size == 0 {
+				return hand()
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
+		return hand()
+	})
+	work.Go(func() error {
+		for p := range parts {
+			records := make([]Record, 0, len(p.newest))
+			for _, m := range p.newest {
+				records = append(records, j.recordAnyway(Facts, m))
+			}
+			if err := yield(Part{records, p.seen, p.total}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return work.Wait()
+}
+
+// CatchUp has read read what there is now, by [Journal.Newest] and its like, again from the
+// beginning until that has worked, and returns the sequence up to which there is nothing more
+// to be read: where [Journal.Follow] goes on. It fails only when ctx or the journal ends.
+func (j *Journal) CatchUp(ctx context.Context, read func(context.Context) error) (seq uint64, err error) {
+	for {
+		if seq, err = j.LastSeq(ctx); err == nil {
+			if err = read(ctx); err == nil {
+				return seq, nil
+			}
+		}
+		j.cfg.Log.Debug().Err(err).Msg("read again")
+		if err := j.pause(ctx); err != nil {
+			return 0, err
+		}
 	}
-	return nil
 }
 
 // Latest hands the last fact of every subject that the filters match to yield, oldest
@@ -210,25 +284,36 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 // for each state it was in; its state is the newest that comes. No filter means all facts.
 // One that cannot be read comes as from [Journal.Follow].
 func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
-	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, yield)
+	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, j.decoding(Facts, yield))
 }
 
 // History hands every fact that the filters match to yield, oldest first, and returns at
 // the end of what was there at the start. One that cannot be read comes as from
 // [Journal.Follow].
 func (j *Journal) History(ctx context.Context, filters []string, yield func(Record) error) error {
-	return j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, yield)
+	return j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, j.decoding(Facts, yield))
 }
 
 // EachIntent hands every intent on a subject that upstream has published and that is still
 // kept to yield, oldest first, handled or not. It returns yield's error.
 func (j *Journal) EachIntent(ctx context.Context, subject string, yield func(Record) error) error {
-	return j.read(ctx, Intents, jetstream.DeliverAllPolicy, []string{subject}, yield)
+	return j.read(ctx, Intents, jetstream.DeliverAllPolicy, []string{subject}, j.decoding(Intents, yield))
+}
+
+// delivery is a message that came from a stream and has not been decoded.
+type delivery struct {
+	msg jetstream.Msg
+	md  *jetstream.MsgMetadata
+}
+
+// decoding takes messages, and hands their records on.
+func (j *Journal) decoding(stream string, yield func(Record) error) func(delivery) error {
+	return func(m delivery) error { return yield(j.recordAnyway(stream, m)) }
 }
 
 // read goes once through what a stream has. A gap, as after a lost connection, is an error;
 // a consumer that is lost before it gave anything is made again.
-func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, yield func(Record) error) error {
+func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, take func(delivery) error) error {
 	if len(filters) == 0 {
 		filters = []string{event.Root + ".>"}
 	}
@@ -236,7 +321,7 @@ func (j *Journal) read(ctx context.Context, stream string, policy jetstream.Deli
 		n, err := j.readOnce(ctx, stream, jetstream.ConsumerConfig{
 			DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
 			InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
-		}, yield)
+		}, take)
 		if n > 0 || !errors.Is(err, errSilent) || time.Now().After(deadline) {
 			return err
 		}
@@ -252,7 +337,7 @@ var errSilent = errors.New("no answer from the stream")
 // readOnce reads by a consumer of its own, and returns how many messages it gave. The
 // consumer may live on a server of the cluster that is behind; so the leader is asked what
 // there is, and the consumer read until it has given that.
-func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, yield func(Record) error) (n uint64, err error) {
+func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, take func(delivery) error) (n uint64, err error) {
 	goal, err := j.newest(ctx, stream, cfg.FilterSubjects)
 	if err != nil || goal == 0 {
 		return 0, err
@@ -270,7 +355,7 @@ func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.Con
 		if err != nil {
 			return p.count, fmt.Errorf("read %s: %w", stream, err)
 		}
-		got, err := j.handOver(batch, stream, &p, yield)
+		got, err := handOver(batch, stream, &p, take)
 		if err != nil {
 			return p.count, err
 		}
@@ -334,8 +419,8 @@ func (p progress) next() int {
 	return int(min(500, p.want-p.count))
 }
 
-// handOver hands a batch to yield and reports whether there was anything in it.
-func (j *Journal) handOver(batch jetstream.MessageBatch, stream string, p *progress, yield func(Record) error) (bool, error) {
+// handOver hands a batch to take and reports whether there was anything in it.
+func handOver(batch jetstream.MessageBatch, stream string, p *progress, take func(delivery) error) (bool, error) {
 	before := p.count
 	for msg := range batch.Messages() {
 		md, err := msg.Metadata()
@@ -346,7 +431,7 @@ func (j *Journal) handOver(batch jetstream.MessageBatch, stream string, p *progr
 			return false, fmt.Errorf("read %s: message %d came as %d", stream, p.count, md.Sequence.Consumer)
 		}
 		p.last = md.Sequence.Stream
-		if err := yield(j.recordAnyway(stream, msg)); err != nil {
+		if err := take(delivery{msg, md}); err != nil {
 			return false, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -410,6 +411,51 @@ func TestUnreadableFact(t *testing.T) {
 		if err := got[1].Into(new(patchbayv1.Order)); err == nil {
 			t.Errorf("%s: Into reads what cannot be read", name)
 		}
+	}
+}
+
+// Parts have the newest facts only, each entity once in a part, and all of them together the
+// newest of all.
+func TestNewest(t *testing.T) {
+	j := testenv.Journal(t)
+	want := map[event.Entity]uint64{}
+	last := map[event.Entity]journal.Record{}
+	for n, name := range []string{"accepted", "placing", "placed", "completed"} {
+		for _, id := range []string{"a", "b", "c"}[n%2:] {
+			r, err := j.Append(t.Context(), last[order(id)], fact(id, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			last[order(id)], want[order(id)] = r, r.Seq
+		}
+	}
+	for size, parts := range map[uint64]int{0: 1, 3: 4, 4: 3, 100: 1} {
+		got := map[event.Entity]uint64{}
+		var seen uint64
+		count := 0
+		err := j.Newest(t.Context(), []string{event.Order.Filter("*", "*")}, size, func(p journal.Part) error {
+			if count++; size > 0 && p.Seen-seen > size || p.Total != 10 {
+				t.Errorf("by %d: %d of %d read, after %d", size, p.Seen, p.Total, seen)
+			}
+			seen = p.Seen
+			in := map[event.Entity]bool{}
+			for _, r := range p.Records {
+				if e := r.Entity(); in[e] || got[e] >= r.Seq {
+					t.Errorf("by %d: %s comes again with fact %d", size, e, r.Seq)
+				} else {
+					in[e], got[e] = true, r.Seq
+				}
+			}
+			return nil
+		})
+		if err != nil || !maps.Equal(got, want) || count != parts || seen != 10 {
+			t.Errorf("by %d: %v in %d parts of %d facts, error %v; want %v in %d of 10", size, got, count, seen, err, want, parts)
+		}
+	}
+	stop := errors.New("enough")
+	err := j.Newest(t.Context(), nil, 1, func(journal.Part) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Errorf("error %v, want yield's own", err)
 	}
 }
 

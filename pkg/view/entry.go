@@ -56,13 +56,14 @@ func (s Snapshot) Into(m proto.Message) error { return event.Unmarshal(s.Data, m
 // entry is all that the view keeps of an entity: a function of its last fact alone, so it
 // does not matter whether the view got there by following or by a rebuild.
 type entry struct {
-	entity event.Entity
-	seq    uint64
-	stamp  time.Time
-	ended  bool
-	body   string // the Snapshot as JSON
-	index  string // the members as JSON
-	digest string // of an order's payload
+	entity  event.Entity
+	seq     uint64
+	stamp   time.Time
+	ended   bool
+	body    string // the Snapshot as JSON
+	members []member
+	index   string // the members as JSON
+	digest  string // of an order's payload
 }
 
 // member is a place in a sorted set: set, score, name. It is text, since that is how it
@@ -93,11 +94,12 @@ func entryOf(r journal.Record) (entry, error) {
 	if err != nil {
 		return entry{}, fmt.Errorf("snapshot of %s: %w", e, err)
 	}
-	index, err := json.Marshal(members(s, t))
+	all := members(s, t)
+	index, err := json.Marshal(all)
 	if err != nil {
 		return entry{}, fmt.Errorf("index of %s: %w", e, err)
 	}
-	return entry{e, r.Seq, s.Stamp, t.ended, string(body), string(index), t.digest}, nil
+	return entry{e, r.Seq, s.Stamp, t.ended, string(body), all, string(index), t.digest}, nil
 }
 
 // factOf reads the fact out of a subject: "provisioned.available" of

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,8 +14,13 @@ import (
 	"patchbay.io/pkg/journal"
 )
 
-// batch is how many entities go to Redis in one call.
-const batch = 128
+// Sizes of what goes to Redis in one call, in entities, and of what is read at a time while
+// the view is built, in facts.
+const (
+	batch      = 128
+	buildBatch = 512
+	buildPart  = 8192
+)
 
 var (
 	// errMoved tells the projector that the view is not what it was: flushed, or of another
@@ -169,33 +176,79 @@ func (v *View) build(ctx context.Context, j *journal.Journal, seen mark) (m mark
 	defer func() {
 		v.note(func(p *Progress) { p.Running, p.Done, p.Took = false, err == nil, time.Since(start) })
 	}()
-	b := builder{v: v, gen: m.gen, entries: map[event.Entity]entry{}, stayed: start}
 	if err := v.wipe(ctx, m.gen); err != nil {
 		return m, r, err
 	}
-	if err := b.fold(ctx, j); err != nil {
+	b := builder{v: v, gen: m.gen, cut: j.Now().Add(-keep), written: map[uint64]bool{}, seed: maphash.MakeSeed(), stayed: start}
+	if err := j.Newest(ctx, nil, v.part, func(p journal.Part) error { return b.take(ctx, p) }); err != nil {
 		return m, r, err
 	}
-	if err := b.write(ctx, last); err != nil {
+	if err := v.dropOld(ctx, b.cut); err != nil {
+		return m, r, err
+	}
+	if err := v.finish(ctx, m.gen, last); err != nil {
 		return m, r, err
 	}
 	v.journal.Store(&id)
 	took := time.Since(start)
 	v.meters.rebuild.Record(ctx, took.Seconds())
-	r = Report{Entities: len(b.entries), Facts: b.seen, Seconds: took.Seconds()}
+	r = Report{Entities: len(b.written), Facts: b.seen, Seconds: took.Seconds()}
 	if took > 0 {
 		r.PerSec = float64(b.seen) / took.Seconds()
 	}
 	return m, r, nil
 }
 
-// builder builds one generation.
+// builder builds one generation. Nobody else writes to it before it is whole, so what comes
+// for the first time needs no look at what is there.
 type builder struct {
-	v       *View
-	gen     string
-	entries map[event.Entity]entry
+	v   *View
+	gen string
+	cut time.Time // what ended before is left out
+	// written has the hashes of the entities that were written. Two with the same hash cost
+	// a little time.
+	written map[uint64]bool
+	seed    maphash.Seed
 	seen    uint64
 	stayed  time.Time
+}
+
+// take writes a part of the journal.
+func (b *builder) take(ctx context.Context, p journal.Part) error {
+	b.seen = p.Seen
+	b.v.note(func(now *Progress) { now.Seen, now.Total = p.Seen, p.Total })
+	var first, again []entry
+	for _, r := range p.Records {
+		e, err := entryOf(r)
+		if err != nil {
+			b.v.cfg.Log.Warn().Err(err).Msg("fact left out of the view")
+			continue
+		}
+		h := maphash.Comparable(b.seed, e.entity)
+		switch {
+		case b.written[h]:
+			again = append(again, e)
+		case !e.ended || !e.stamp.Before(b.cut):
+			first, b.written[h] = append(first, e), true
+		}
+	}
+	for some := range slices.Chunk(first, buildBatch) {
+		if err := b.alive(ctx); err != nil {
+			return err
+		}
+		if err := b.v.fill(ctx, b.gen, some); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(again, batch) {
+		if err := b.alive(ctx); err != nil {
+			return err
+		}
+		if err := b.v.put(ctx, b.gen, some, 0); err != nil {
+			return err
+		}
+	}
+	return b.alive(ctx)
 }
 
 // alive renews the claim on the rebuild now and then.
@@ -205,57 +258,6 @@ func (b *builder) alive(ctx context.Context) error {
 	}
 	b.stayed = time.Now()
 	return b.v.stay(ctx, b.gen)
-}
-
-// fold reads the last fact of every subject and keeps the newest of each entity, but not
-// what ended long ago.
-func (b *builder) fold(ctx context.Context, j *journal.Journal) error {
-	newest := map[event.Entity]uint64{}
-	cut := j.Now().Add(-keep)
-	return j.Latest(ctx, nil, func(r journal.Record) error {
-		b.seen++
-		if b.seen%256 == 1 || r.Pending == 0 {
-			b.v.note(func(p *Progress) { p.Seen, p.Total = b.seen, b.seen+r.Pending })
-			if err := b.alive(ctx); err != nil {
-				return err
-			}
-		}
-		of := r.Entity()
-		if of == (event.Entity{}) || newest[of] > r.Seq {
-			return nil
-		}
-		newest[of] = r.Seq
-		e, err := entryOf(r)
-		if err != nil {
-			b.v.cfg.Log.Warn().Err(err).Msg("fact left out of the view")
-			return nil
-		}
-		if b.entries[of] = e; e.ended && e.stamp.Before(cut) {
-			delete(b.entries, of)
-		}
-		return nil
-	})
-}
-
-// write puts the entries into Redis, and the watermark last.
-func (b *builder) write(ctx context.Context, watermark uint64) error {
-	part := make([]entry, 0, batch)
-	for _, e := range b.entries {
-		if part = append(part, e); len(part) < batch {
-			continue
-		}
-		if err := b.v.put(ctx, b.gen, part, 0); err != nil {
-			return err
-		}
-		part = part[:0]
-		if err := b.alive(ctx); err != nil {
-			return err
-		}
-	}
-	if err := b.v.put(ctx, b.gen, part, 0); err != nil {
-		return err
-	}
-	return b.v.finish(ctx, b.gen, watermark)
 }
 
 // follow writes facts as they come, until the view is not of m's generation any more.

@@ -50,8 +50,9 @@ func (w *writer) random(rnd *rand.Rand, n int) {
 	}
 }
 
-// TestRebuildEqualsFollow holds three ways to the same view against each other: following
-// from the start, starting on an empty Redis, and a rebuild on request.
+// TestRebuildEqualsFollow holds four ways to the same view against each other: following
+// from the start, starting on an empty Redis, and a rebuild on request, in one part and in
+// many, between which an entity changes.
 func TestRebuildEqualsFollow(t *testing.T) {
 	for range 4 {
 		seed := rand.Uint64()
@@ -72,6 +73,11 @@ func TestRebuildEqualsFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			same(t, dump(t, c), followed, "after a rebuild")
+			v.ReadBy(7)
+			if _, err := v.Rebuild(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+			same(t, dump(t, c), followed, "after a rebuild in parts")
 			if report.Entities != len(w.last) || report.Facts < uint64(len(w.last)) || report.PerSec <= 0 {
 				t.Errorf("the rebuild reports %+v, want %d entities", report, len(w.last))
 			}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,6 +184,53 @@ func (v *View) put(ctx context.Context, gen string, entries []entry, seq uint64)
 		args = append(args, e.entity.String(), strconv.FormatUint(e.seq, 10), e.body, e.index)
 	}
 	return v.guarded(ctx, put, []string{markKey}, args...)
+}
+
+// fill writes entries of which the view has nothing yet, for a generation that is being
+// built. It does what put does, without a script: it is a transaction that fails if the mark
+// has changed. It returns errMoved if the view is of another generation by now.
+func (v *View) fill(ctx context.Context, gen string, entries []entry) error {
+	moved := false
+	err := v.do(ctx, batchTime, func(ctx context.Context) error {
+		err := v.rdb.Watch(ctx, func(tx *redis.Tx) error {
+			is, err := tx.HGet(ctx, markKey, "gen").Result()
+			if moved = errors.Is(err, redis.Nil) || err == nil && is != gen; moved || err != nil {
+				return err
+			}
+			_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				fillWith(ctx, p, entries)
+				return nil
+			})
+			return err
+		}, markKey)
+		if moved = moved || errors.Is(err, redis.TxFailedErr); moved {
+			return nil
+		}
+		return err
+	})
+	if err == nil && moved {
+		return errMoved
+	}
+	return err
+}
+
+func fillWith(ctx context.Context, p redis.Pipeliner, entries []entry) {
+	sets := map[string][]any{} // commands
+	for _, e := range entries {
+		p.HSet(ctx, entityRoot+e.entity.String(), "seq", strconv.FormatUint(e.seq, 10), "body", e.body, "index", e.index)
+		for _, m := range e.members {
+			if sets[m[0]] == nil {
+				sets[m[0]] = []any{"zadd", indexRoot + m[0]}
+			}
+			sets[m[0]] = append(sets[m[0]], m[1], m[2])
+		}
+		if e.digest != "" {
+			p.Set(ctx, seenRoot+e.entity.ID, e.digest, keep)
+		}
+	}
+	for _, command := range sets {
+		p.Do(ctx, command...)
+	}
 }
 
 // guarded runs a script that answers 0 if somebody else is ahead; that is errMoved.

@@ -91,6 +91,7 @@ type View struct {
 	rdb    *redis.Client
 	rates  *redis_rate.Limiter
 	meters meters
+	part   uint64 // facts that a rebuild reads at a time
 
 	skip    atomic.Int64           // not to be asked before, in Unix nanoseconds; 0 while all is well
 	failure atomic.Pointer[error]  // why skip is set
@@ -127,7 +128,7 @@ func Open(cfg Config) (*View, error) {
 		return nil, err
 	}
 	v := &View{
-		cfg: cfg, rdb: redis.NewClient(opts), meters: m,
+		cfg: cfg, rdb: redis.NewClient(opts), meters: m, part: buildPart,
 		local: map[string]*rate.Limiter{}, cool: map[string]time.Time{},
 	}
 	v.rates = redis_rate.NewLimiter(v.rdb)
