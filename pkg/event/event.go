@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -88,10 +87,15 @@ const (
 // ErrMalformed reports bytes or subjects that are not one of our events. No retry helps.
 var ErrMalformed = errors.New("malformed event")
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-
 // ValidID reports whether id may stand in a subject: 1 to 64 of A-Z a-z 0-9 and "-".
-func ValidID(id string) bool { return idPattern.MatchString(id) }
+func ValidID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && c != '-' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 64
+}
 
 // An Entity is one thing that facts are about.
 type Entity struct {
