@@ -206,12 +206,15 @@ type Part struct {
 	Seen, Total uint64
 }
 
-// Newest reads the last message of every subject that the filters match, as [Journal.Latest]
-// does, in parts of so many messages; 0 puts all into one. Of each part it hands on no more than
-// the newest fact of each entity, and does not decode the others. An entity may come in several
-// parts, with a newer fact each time: parts bound what is held in memory, and most facts of an
-// entity are near each other. yield works on one part while the next is read; there is always
-// a last one, with or without records.
+// Newest reads the facts that the filters match, up to the end of what was there at the start,
+// in parts of so many; 0 puts all into one. Of each part it hands on no more than the newest
+// fact of each entity, and does not decode the others. An entity may come in several parts,
+// with a newer fact each time: parts bound what is held in memory, and most facts of an entity
+// are near each other. yield works on one part while the next is read; there is always a last
+// one, with or without records.
+//
+// It does not ask the server for the last of each subject, as [Journal.Latest] does: nearly
+// every fact is that, and to find them out first takes the server seconds for a million.
 func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yield func(Part) error) error {
 	type part struct {
 		newest      map[event.Entity]delivery
@@ -231,7 +234,7 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 				return ctx.Err()
 			}
 		}
-		err := j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, func(m delivery) error {
+		err := j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, func(m delivery) error {
 			now.seen++
 			now.total = now.seen + m.md.NumPending
 			if e, err := event.EntityOf(m.msg.Subject()); err == nil { // else it is nobody's state
@@ -342,7 +345,9 @@ func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.Con
 	if err != nil || goal == 0 {
 		return 0, err
 	}
-	cons, err := j.streams[stream].CreateConsumer(ctx, cfg)
+	create, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	cons, err := j.streams[stream].CreateConsumer(create, cfg)
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", stream, err)
 	}

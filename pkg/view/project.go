@@ -22,6 +22,9 @@ const (
 	buildPart  = 8192
 )
 
+// patience is how long a rebuild waits for a Redis that does not answer.
+const patience = 20 * time.Second
+
 var (
 	// errMoved tells the projector that the view is not what it was: flushed, or of another
 	// generation.
@@ -233,22 +236,36 @@ func (b *builder) take(ctx context.Context, p journal.Part) error {
 		}
 	}
 	for some := range slices.Chunk(first, buildBatch) {
-		if err := b.alive(ctx); err != nil {
-			return err
-		}
-		if err := b.v.fill(ctx, b.gen, some); err != nil {
+		if err := b.insist(ctx, func() error { return b.v.fill(ctx, b.gen, some) }); err != nil {
 			return err
 		}
 	}
 	for some := range slices.Chunk(again, batch) {
-		if err := b.alive(ctx); err != nil {
-			return err
-		}
-		if err := b.v.put(ctx, b.gen, some, 0); err != nil {
+		if err := b.insist(ctx, func() error { return b.v.put(ctx, b.gen, some, 0) }); err != nil {
 			return err
 		}
 	}
-	return b.alive(ctx)
+	return b.insist(ctx, func() error { return nil })
+}
+
+// insist makes a call, after a sign of life, and again for a while if Redis does not answer in
+// time: to begin the whole rebuild again would not make it any faster. All calls may be
+// repeated.
+func (b *builder) insist(ctx context.Context, call func() error) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := b.alive(ctx)
+		if err == nil {
+			err = call()
+		}
+		if !errors.Is(err, ErrAway) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // alive renews the claim on the rebuild now and then.
@@ -256,8 +273,11 @@ func (b *builder) alive(ctx context.Context) error {
 	if time.Since(b.stayed) < buildLease/5 {
 		return nil
 	}
-	b.stayed = time.Now()
-	return b.v.stay(ctx, b.gen)
+	err := b.v.stay(ctx, b.gen)
+	if err == nil {
+		b.stayed = time.Now()
+	}
+	return err
 }
 
 // follow writes facts as they come, until the view is not of m's generation any more.

@@ -262,6 +262,10 @@ func (v *View) wipe(ctx context.Context, gen string) error {
 	}
 }
 
+// scan is how many keys are asked for at a time. They are many since miniredis sorts all its
+// keys at each look.
+const scan = 10_000
+
 func (v *View) wipePass(ctx context.Context, gen string) (deleted int, err error) {
 	var cursor uint64
 	for {
@@ -270,7 +274,7 @@ func (v *View) wipePass(ctx context.Context, gen string) (deleted int, err error
 		}
 		var keys []string
 		err := v.do(ctx, batchTime, func(ctx context.Context) (err error) {
-			keys, cursor, err = v.rdb.Scan(ctx, cursor, viewRoot+"*", 1000).Result()
+			keys, cursor, err = v.rdb.Scan(ctx, cursor, viewRoot+"*", scan).Result()
 			return err
 		})
 		if err != nil {
