@@ -64,9 +64,9 @@ func measurePoll(t *testing.T, api account.API, size int) report {
 	time.Sleep(pollEvery) // each was asked for once
 	calls.reset()
 	r := report{circuits: size}
-	from := time.Now()
+	from, used := time.Now(), processor(t)
 	changed := c.change(*watchFor)
-	r.span = time.Since(from)
+	r.span, r.cpu = time.Since(from), processor(t)-used
 	r.calls, r.bytes = calls.reset()
 	time.Sleep(4 * pollEvery)
 	close(stop)
@@ -108,6 +108,9 @@ func (r report) perMinute() (all, full float64) {
 	return all, full
 }
 
+// busy is the processor time of a minute, in ms.
+func (r report) busy() float64 { return float64(r.cpu.Microseconds()) / 1e3 / r.span.Minutes() }
+
 // kept is a measurement as a line of JSON.
 type kept struct {
 	API, How       string
@@ -116,6 +119,7 @@ type kept struct {
 	FullPerMinute  float64 // of those, the sweeps over everything
 	Median, P99    float64 // seconds until a transition was noticed
 	HeapMiB        float64 // of the watcher
+	CPUMillis      float64 // of a minute, the exchange included
 }
 
 // keep adds the report to the file, if one is asked for.
@@ -124,7 +128,7 @@ func (r report) keep(t *testing.T, api, how string) {
 	if *watchJSON == "" {
 		return
 	}
-	k := kept{API: api, How: how, Circuits: r.circuits, HeapMiB: float64(r.watcher) / (1 << 20)}
+	k := kept{API: api, How: how, Circuits: r.circuits, HeapMiB: float64(r.watcher) / (1 << 20), CPUMillis: r.busy()}
 	k.CallsPerMinute, k.FullPerMinute = r.perMinute()
 	if len(r.transitions) > 0 {
 		slices.Sort(r.transitions)

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,7 +96,8 @@ type report struct {
 	lost        int
 	invented    int
 	circuits    int
-	watcher     uint64 // heap in bytes
+	cpu         time.Duration // of the whole process in that time, the exchange included
+	watcher     uint64        // heap in bytes
 	nats        uint64
 }
 
@@ -115,6 +117,7 @@ func (r report) String() string {
 	}
 	fmt.Fprintf(&b, "  %8.2f calls/min, and %.2f of sweeps over everything; %.0f kB/min\n",
 		float64(quick)/minutes, float64(full)/minutes, float64(r.bytes)/1000/minutes)
+	fmt.Fprintf(&b, "  processor time of watcher, NATS and exchange together: %.0f ms/min\n", r.busy())
 	fmt.Fprintf(&b, "  transitions: %s\n  new names:   %s\n", delays(r.transitions), delays(r.values))
 	fmt.Fprintf(&b, "  %d facts; transitions: %d skipped and said so, %d lost, %d invented\n", r.facts, r.skipped, r.lost, r.invented)
 	fmt.Fprintf(&b, "  heap of the watcher %.1f MB (%.1f kB a circuit), of NATS since the watcher began %.1f MB",
@@ -138,6 +141,16 @@ func heap() uint64 {
 	runtime.GC() // what finalizers let go
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// processor is the processor time that this process has used.
+func processor(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func measure(t *testing.T, api account.API, size int) report {
@@ -177,9 +190,9 @@ func measure(t *testing.T, api account.API, size int) report {
 	}
 	time.Sleep(5 * time.Minute) // until it is at rest
 	calls.reset()
-	from := time.Now()
+	from, used := time.Now(), processor(t)
 	changed := c.change(*watchFor)
-	r.span = time.Since(from)
+	r.span, r.cpu = time.Since(from), processor(t)-used
 	r.calls, r.bytes = calls.reset()
 	time.Sleep(after)
 	synctest.Wait()
