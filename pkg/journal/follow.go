@@ -265,23 +265,6 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 	return work.Wait()
 }
 
-// CatchUp has read read what there is now, by [Journal.Newest] and its like, again from the
-// beginning until that has worked, and returns the sequence up to which there is nothing more
-// to be read: where [Journal.Follow] goes on. It fails only when ctx or the journal ends.
-func (j *Journal) CatchUp(ctx context.Context, read func(context.Context) error) (seq uint64, err error) {
-	for {
-		if seq, err = j.LastSeq(ctx); err == nil {
-			if err = read(ctx); err == nil {
-				return seq, nil
-			}
-		}
-		j.cfg.Log.Debug().Err(err).Msg("read again")
-		if err := j.pause(ctx); err != nil {
-			return 0, err
-		}
-	}
-}
-
 // Latest hands the last fact of every subject that the filters match to yield, oldest
 // first, and returns at the end of what was there at the start. An entity has a subject
 // for each state it was in; its state is the newest that comes. No filter means all facts.

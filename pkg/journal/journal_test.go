@@ -459,30 +459,6 @@ func TestNewest(t *testing.T) {
 	}
 }
 
-// CatchUp reads again what could not be read, and says where to go on.
-func TestCatchUp(t *testing.T) {
-	j := testenv.Journal(t)
-	first := mustAppend(t, j, journal.Record{}, fact("a", "accepted"))
-	tries := 0
-	seq, err := j.CatchUp(t.Context(), func(context.Context) error {
-		if tries++; tries > 1 {
-			return nil
-		}
-		return errors.New("the line is down")
-	})
-	if err != nil || tries != 2 || seq != first.Seq {
-		t.Errorf("CatchUp = %d, %v after %d tries, want %d after 2", seq, err, tries, first.Seq)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err = j.CatchUp(ctx, func(context.Context) error {
-		cancel()
-		return errors.New("the line is down")
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("CatchUp = %v after the end, want that said", err)
-	}
-}
-
 func TestAsk(t *testing.T) {
 	j := testenv.Journal(t)
 	ctx, cancel := context.WithCancel(t.Context())
