@@ -189,10 +189,10 @@ func (v *View) build(ctx context.Context, j *journal.Journal, seen mark) (m mark
 	if err := v.dropOld(ctx, b.cut); err != nil {
 		return m, r, err
 	}
+	v.journal.Store(&id) // before anybody can see that it is whole
 	if err := v.finish(ctx, m.gen, last); err != nil {
 		return m, r, err
 	}
-	v.journal.Store(&id)
 	took := time.Since(start)
 	v.meters.rebuild.Record(ctx, took.Seconds())
 	r = Report{Entities: len(b.written), Facts: b.seen, Seconds: took.Seconds()}
