@@ -80,9 +80,11 @@ type ListAnswer struct {
 
 // Answer answers the questions that any instance of any service can answer, until ctx
 // ends: what is in the view, the order to build it anew, how the accounts stand, and the
-// order to pause one.
+// order to pause one. It also keeps up to date what [Runtime.CheckAccounts] shows.
 func (rt *Runtime) Answer(ctx context.Context) error {
 	var work errgroup.Group
+	known := rt.known()
+	work.Go(func() error { return rt.watchPauses(ctx, known) })
 	work.Go(func() error { return rt.Journal.Serve(ctx, VerbList, rt.list) })
 	work.Go(func() error { return rt.Journal.Serve(ctx, VerbRebuild, rt.rebuild) })
 	work.Go(func() error { return rt.Journal.Serve(ctx, VerbPause, rt.setPause) })

@@ -80,10 +80,14 @@ func (rt *Runtime) away(account string) error {
 	return nil
 }
 
-// CheckAccounts has check put on the health page which accounts' exchanges are out of reach.
+// CheckAccounts has check put on the health page which accounts' exchanges are out of reach,
+// and which accounts are paused.
 func (rt *Runtime) CheckAccounts(check func(name string, check func() error)) {
+	known := rt.known()
 	for _, a := range rt.Accounts.Accounts {
-		check("account "+a.Name, func() error { return rt.away(a.Name) })
+		check("account "+a.Name, func() error {
+			return errors.Join(known.standing(a.Name), rt.away(a.Name))
+		})
 	}
 }
 

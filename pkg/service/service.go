@@ -48,6 +48,7 @@ type Runtime struct {
 	Tracers trace.TracerProvider
 
 	breakers map[string]*breaker.Breaker // by account; of the clients
+	pauses   *pauses                     // as far as they are known, to be shown; see known
 	own      *Clients                    // closed with the runtime; nil if they are shared
 	ownView  bool                        // View is closed with the runtime
 }
