@@ -38,6 +38,11 @@ func explainCommand() *cobra.Command {
 					return err
 				}
 				s := story.Tell(e, facts)
+				still, err := standstills(cmd.Context(), j, facts)
+				if err != nil {
+					return err
+				}
+				s.Waits = append(s.Waits, unsaid(s.Waits, still)...)
 				if c.json {
 					return printJSON(cmd.OutOrStdout(), s)
 				}
@@ -229,7 +234,12 @@ func getCommand() *cobra.Command {
 				}
 				out := newScreen(cmd.OutOrStdout())
 				fmt.Fprintf(out, "%s %s  %s for %s\n", e.Noun, e.ID, out.paint(stateOf(s), stateOf(s)), story.Span(j.Now().Sub(s.Stamp)))
-				return sheet(out, s.Data)
+				if err := sheet(out, s.Data); err != nil {
+					return err
+				}
+				still, err := standstills(cmd.Context(), j, []journal.Record{r})
+				printStandstills(out, still)
+				return err
 			})
 		},
 	}

@@ -111,6 +111,8 @@ func orderText(o *patchbayv1.Order) string {
 		return counted(len(o.GetViolations()), "violation")
 	case order.Over(o) || o.GetWait().GetWhat() == "":
 		return ""
+	case o.GetWait().GetOn() == "operator" && o.GetWait().GetAdvice() != "":
+		return "waits for " + o.GetWait().GetWhat() + " on operator: " + o.GetWait().GetAdvice()
 	default:
 		return "waits for " + o.GetWait().GetWhat() + " on " + o.GetWait().GetOn()
 	}

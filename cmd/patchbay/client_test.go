@@ -291,9 +291,24 @@ func TestPauseAccount(t *testing.T) {
 	step(1, `no account "acme-exc"; the accounts file has acme-ecx,`, "accounts", "pause", "acme-exc")
 	step(0, "acme-ecx is paused", "accounts", "pause", "acme-ecx", "--by", "ada", "--reason", "the API moves")
 	step(0, "paused by ada: the API moves", "accounts", "list")
-	step(5, "waits for its account to be resumed on operator", "intent", "submit", example, "--wait", "--timeout", "5s")
+	step(5, "waits for its account to be resumed on operator: paused by ada: the API moves", "intent", "submit", example, "--wait", "--timeout", "5s")
 	step(0, "patchbay accounts resume acme-ecx", "explain", "JohnDoe_Dot1Q_To_Dot1Q")
+	step(0, "account acme-ecx waits for somebody to resume it on operator: paused by ada: the API moves", "get", "JohnDoe_Dot1Q_To_Dot1Q")
+
+	// Paused on the seller's side, what was approved waits to be landed.
+	step(0, "cloud-ecx is paused", "accounts", "pause", "cloud-ecx", "--by", "bob", "--reason", "the ports move")
 	step(0, "acme-ecx is resumed", "accounts", "resume", "acme-ecx")
+	for deadline := time.Now().Add(time.Minute); ; {
+		out, _ := patchbay(t, r, "explain", "JohnDoe_Dot1Q_To_Dot1Q")
+		if strings.Contains(out, "account cloud-ecx waits for somebody to resume it") &&
+			strings.Contains(out, "paused by bob: the ports move; patchbay accounts resume cloud-ecx") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("of an order whose landing waits for a paused account explain says\n%s", out)
+		}
+	}
+	step(0, "cloud-ecx is resumed", "accounts", "resume", "cloud-ecx")
 	step(0, "completed", "intent", "submit", example, "--wait")
 	if out, _ := patchbay(t, r, "accounts", "list"); strings.Contains(out, "paused") || !strings.Contains(out, "cloud-packetfabric") {
 		t.Errorf("after the account was resumed:\n%s", out)
