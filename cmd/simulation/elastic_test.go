@@ -11,6 +11,7 @@ import (
 	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/sandbox"
+	"patchbay.io/services/statuswatcher"
 )
 
 // lasted publishes wishes and returns how long it took until the last has ended.
@@ -95,5 +96,63 @@ func TestHungExchange(t *testing.T) {
 		t.Logf("%v before, %v while Fabric hangs", before, during)
 		w.stop()
 		w.tell("hung")
+	})
+}
+
+// Instances of each service join and leave under load, in turn gracefully and by dying, while
+// orders come at all three exchanges: each becomes one circuit by one call, none waits longer
+// than a hand-over takes, and the lists of the exchanges are not read the more often.
+func TestJoinAndLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 11, sandbox.Delays{Provision: time.Second})
+		w.pace = statuswatcher.Pace{} // as it is in production
+		w.setAccounts(time.Hour)
+		w.launch(3)
+		time.Sleep(time.Minute)
+		const rounds = 12
+		var wishes []wish
+		var slowest time.Duration
+		for n := range rounds {
+			p := w.procs[n*5%len(w.procs)]
+			batch := []wish{
+				create(3*n, ways()[2], false, approved), toProfile(3*n+1, ways()[0], false, approved),
+				atPacketFabric(3*n+2, approved, manner{}),
+			}
+			wishes = append(wishes, batch...)
+			for _, x := range batch {
+				w.publish(x)
+			}
+			time.Sleep(w.upTo(2 * time.Second)) // they are on their way
+			if n%2 == 0 {
+				p.end()
+			} else {
+				p.kill()
+				<-p.ended
+			}
+			for _, x := range batch {
+				for start := time.Now(); w.outcome(x) == ""; {
+					time.Sleep(100 * time.Millisecond)
+					if took := time.Since(start); took > slowest {
+						slowest = took
+					}
+					if time.Since(start) > patience {
+						t.Fatalf("%s has not ended after %s left", x.id, p.name)
+					}
+				}
+			}
+			p.mu.Lock()
+			p.stopped = false
+			p.mu.Unlock()
+			p.start()
+		}
+		w.heal()
+		w.quiet(wishes)
+		w.check(wishes)
+		if slowest > 5*time.Minute {
+			t.Errorf("an order took %v after an instance had left", slowest)
+		}
+		t.Logf("the slowest order took %v", slowest)
+		w.stop()
+		w.tell("joining and leaving")
 	})
 }
