@@ -100,8 +100,8 @@ func TestHungExchange(t *testing.T) {
 }
 
 // Instances of each service join and leave under load, in turn gracefully and by dying, while
-// orders come at all three exchanges: each becomes one circuit by one call, none waits longer
-// than a hand-over takes, and the lists of the exchanges are not read the more often.
+// orders come at all three exchanges. All invariants hold, and no order waits longer than it
+// takes to find out what became of a call whose caller died.
 func TestJoinAndLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 11, sandbox.Delays{Provision: time.Second})
