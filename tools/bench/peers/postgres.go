@@ -65,14 +65,24 @@ func startPostgres(ctx context.Context) (_ *postgres, err error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, said)
 	}
 	ctx = context.WithoutCancel(ctx) // the server is ended when nobody uses it any more
-	server := command("postgres", "-D", data, "-k", p.dir, "-c", "listen_addresses=", "-c", "logging_collector=on")
+	server := command("postgres", "-D", data, "-k", p.dir, "-c", "listen_addresses=")
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGINT) } // its fast shutdown
 	server.WaitDelay = patience
+	said, err := os.Create(filepath.Join(p.dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = said.Close() }() // the server has its own
+	server.Stderr = said
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
 	p.server = server
-	return p, p.connect(ctx)
+	if err := p.connect(ctx); err != nil {
+		log, _ := os.ReadFile(said.Name()) // the error itself tells as much as there is
+		return nil, fmt.Errorf("%w\n%s", err, log)
+	}
+	return p, nil
 }
 
 // postgresPrograms is the folder of initdb and postgres, which Debian keeps off the PATH.
