@@ -261,7 +261,7 @@ func TestHandover(t *testing.T) {
 				was := c.poller(t)
 				end(was)
 				took := c.sees(t, "x-1", status.Provisioning, status.NotAvailable)
-				if longest := map[string]time.Duration{"stopped": 3 * time.Second, "dead": 9 * time.Second}[name]; took > longest {
+				if longest := map[string]time.Duration{"stopped": 6 * time.Second, "dead": 9 * time.Second}[name]; took > longest {
 					t.Errorf("after the one who polled was %s it took %v until another saw a step, want %v at most", name, took, longest)
 				}
 				if is := c.poller(t); is == was {
