@@ -38,7 +38,7 @@ const (
 	// claimed is for how long a key stays claimed.
 	claimed = 24 * time.Hour
 	// patience bounds what waits for a server.
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 // Watermill carries out intents by handlers of Watermill: each step consumes a topic on
