@@ -11,10 +11,11 @@
 //
 // Looks are cheap where nothing happens: each account has one goroutine that sweeps over
 // the lists of the exchange, often while circuits move and rarely while none does, and
-// another that asks for single circuits at once when a fact of another service hints at
-// them, and a few times soon after. Once in a while all circuits are listed, which finds
-// those that are gone. An instance that is started twice, or a hundred times, writes
-// nothing twice, and one of them polls an account at a time; see turn.go.
+// a few that ask for single circuits at once when a fact of another service hints at
+// them, and a few times soon after; none asks for a circuit that another is asking for.
+// Once in a while all circuits are listed, which finds those that are gone. An instance
+// that is started twice, or a hundred times, writes nothing twice, and one of them polls an
+// account at a time; see turn.go.
 //
 // What an exchange offers besides is used where it has it. One that says what has changed
 // ([exchange.Feed]) is read from a mark on that rises only after everything was written

@@ -252,6 +252,67 @@ func TestHint(t *testing.T) {
 	}
 }
 
+// hung does not answer about one circuit until it is let go.
+type hung struct {
+	*client
+	id    string
+	let   chan struct{}
+	asked atomic.Int64
+}
+
+func (h *hung) Get(ctx context.Context, id string) (*patchbayv1.Connection, error) {
+	if id == h.id {
+		h.asked.Add(1)
+		select {
+		case <-h.let:
+		case <-ctx.Done():
+		}
+	}
+	return h.client.Get(ctx, id)
+}
+
+// A circuit that the exchange does not answer about holds up no other of the account, and is
+// not asked for a second time meanwhile.
+func TestHungLook(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	h := &hung{client: w.m.buyer("port-1"), id: "x-1", let: make(chan struct{})}
+	w.rt.Clients["acme"] = h
+	slow := fast
+	slow.Moving, slow.Quiet, slow.Full = time.Hour, time.Hour, time.Hour
+	w.run(t, slow)
+	for w.m.count("all") < 2 {
+		waitABit(t)
+	}
+	for _, id := range []string{"x-1", "x-2"} {
+		w.m.mu.Lock()
+		w.m.hidden[id] = true
+		w.m.mu.Unlock()
+		w.m.put(requested(id))
+	}
+	hint := func(id string) {
+		o := placing("o-"+id, id)
+		w.order(t, o)
+		w.order(t, placed(o, id))
+	}
+	hint("x-1")
+	for h.asked.Load() == 0 {
+		waitABit(t)
+	}
+	if _, err := w.j.Append(t.Context(), journal.Record{}, event.Fact{ // the same again, from the seller
+		Entity: event.Entity{Noun: event.Landing, ID: "c-1"}, Name: "accepted", By: "provisioner",
+		Data: &patchbayv1.Landing{ConnectionId: "c-1", Account: "acme", ExchangeId: "x-1"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	hint("x-2")
+	w.facts(t, connection("x-2"), 1)
+	if n := h.asked.Load(); n != 1 {
+		t.Errorf("the circuit was asked for %d times at once, want 1", n)
+	}
+	close(h.let)
+	w.facts(t, connection("x-1"), 1)
+}
+
 // A look that was overtaken is thrown away, not written after the newer fact.
 func TestStaleLook(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))

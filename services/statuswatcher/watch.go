@@ -24,6 +24,8 @@ const (
 	listTime = 5 * time.Minute
 	// partiesEvery is how often ports and profiles of an account are read again.
 	partiesEvery = time.Hour
+	// chasers is how many circuits of an account are asked for at one time.
+	chasers = 8
 	// acquaintance is how long an account waits for the others to know their ports and
 	// profiles, so that circuits are announced by whom they belong to and with all parties.
 	acquaintance = 10 * time.Second
@@ -43,7 +45,7 @@ type watch struct {
 
 	known  chan struct{} // closed when the account's parties are known
 	pulse  chan struct{} // something moved: sweep soon
-	wake   chan struct{} // there is a new chase
+	wake   chan struct{} // there is a chase for who has none
 	redeem chan struct{} // a token may have been used: list the tokens soon
 
 	turn *turn
@@ -53,6 +55,7 @@ type watch struct {
 
 	mu       sync.Mutex
 	chases   map[string]chase // by exchange id
+	visited  map[string]bool  // circuits that are being asked for now, by exchange id
 	away     time.Time        // nothing is asked before
 	eclipse  *eclipse         // nil while the exchange shows what there was
 	demanded bool             // a sweep over everything should come soon
@@ -81,7 +84,8 @@ type chase struct {
 func newWatch(w *Watcher, a account.Account, c exchange.Observing) *watch {
 	n := &watch{
 		Watcher: w, account: a, client: c, known: make(chan struct{}), pulse: make(chan struct{}, 1), turn: newTurn(),
-		wake: make(chan struct{}, 1), redeem: make(chan struct{}, 1), chases: map[string]chase{},
+		wake: make(chan struct{}, 1), redeem: make(chan struct{}, 1),
+		chases: map[string]chase{}, visited: map[string]bool{},
 		confirmed: slices.Contains(w.pace.Gone, a.Name),
 	}
 	n.feed, _ = c.(exchange.Feed) // not every exchange has these
@@ -107,7 +111,9 @@ func (a *watch) run(ctx context.Context) {
 	}
 	work.Go(func() error { a.stayingAcquainted(ctx); return nil })
 	work.Go(func() error { a.sweeping(ctx); return nil })
-	work.Go(func() error { a.chasing(ctx); return nil })
+	for range chasers {
+		work.Go(func() error { a.chasing(ctx); return nil })
+	}
 	if issuer, ok := a.client.(exchange.Tokens); ok {
 		work.Go(func() error { a.listingTokens(ctx, issuer); return nil })
 	}
@@ -210,9 +216,14 @@ func (a *watch) pursue(c chase) {
 		c = merged(old, c)
 	}
 	a.chases[c.exchangeID] = c
+	a.rouse()
+}
+
+// rouse wakes a chaser that has nothing to do, if there is one.
+func (a *watch) rouse() {
 	select {
 	case a.wake <- struct{}{}:
-	default: // the chaser will look at all of them
+	default: // one is being woken already
 	}
 }
 
@@ -231,8 +242,8 @@ func merged(old, c chase) chase {
 	return c
 }
 
-// due takes the next chase whose time has come, hints first. If there is none it tells how
-// long there will be none.
+// due takes the next chase whose time has come, hints first, of a circuit that nobody is
+// asking for. If there is none it tells how long there will be none.
 func (a *watch) due() (chase, time.Duration, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -243,6 +254,9 @@ func (a *watch) due() (chase, time.Duration, bool) {
 	var best chase
 	wait := time.Hour // there may be none at all; a new one wakes us
 	for _, c := range a.chases {
+		if a.visited[c.exchangeID] {
+			continue // who asks for it goes on with it
+		}
 		if c.at.After(now) {
 			wait = min(wait, c.at.Sub(now))
 			continue
@@ -255,15 +269,22 @@ func (a *watch) due() (chase, time.Duration, bool) {
 		return chase{}, wait, false
 	}
 	delete(a.chases, best.exchangeID)
+	a.visited[best.exchangeID] = true
+	if len(a.chases) > 0 {
+		a.rouse() // another may be due too
+	}
 	return best, 0, true
 }
 
-// chasing asks for single circuits until ctx ends.
+// chasing asks for single circuits until ctx ends, one at a time; some do it beside each
+// other.
 func (a *watch) chasing(ctx context.Context) {
 	for ctx.Err() == nil {
 		c, wait, ok := a.due()
 		if ok {
-			if next, again := a.after(c, a.visit(ctx, c)); again {
+			next, again := a.after(c, a.visit(ctx, c))
+			a.leave(c.exchangeID)
+			if again {
 				a.pursue(next)
 			}
 			continue
@@ -274,6 +295,14 @@ func (a *watch) chasing(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// leave ends the asking for a circuit. Who calls it looks for the next chase, which may be of
+// the same.
+func (a *watch) leave(exchangeID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.visited, exchangeID)
 }
 
 // after is the chase that follows a look, if one does.
