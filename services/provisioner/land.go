@@ -232,14 +232,12 @@ func (p *Provisioner) accept(ctx context.Context, e *entry) (bool, error) {
 	if err := p.append(ctx, e, l); err != nil {
 		return false, err
 	}
-	if err := p.arm(ctx, l); err != nil {
-		return false, err
-	}
+	// Should this process end now, the nudge comes again, and who gets it arms the timer.
 	ctx, finished := service.Finish(ctx)
 	defer finished()
 	out := p.call(ctx, e, l)
 	if c, err = p.get(ctx, e); err != nil {
-		return false, nil // the timer brings the next look
+		return false, p.arm(ctx, l) // it brings the next look
 	}
 	return p.answered(ctx, e, out, sighting{c, after(progressOf(l.GetKind(), c), out.Class)})
 }
@@ -279,7 +277,7 @@ func (p *Provisioner) answered(ctx context.Context, e *entry, out exchange.Outco
 	case s.at == pending && (out.Class == exchange.Refused || out.Class == exchange.Taken):
 		return false, p.fail(ctx, e, refused(e.landing, out, p.rt.Journal.Now()))
 	}
-	return false, nil // its timer is armed
+	return false, p.arm(ctx, e.landing)
 }
 
 // elsewhere reports whether a request that was refused may land on another spot: the tag is

@@ -89,7 +89,7 @@ func attempting(s *state, now time.Time) *step {
 		return nil
 	}
 	if over := s.over(legs[0]); now.Before(over) {
-		return &step{do: doWait, until: over}
+		return &step{do: doWait, until: over.Add(timerSlack)} // as whoever makes the call has set it
 	}
 	all, word := names(legs)
 	next := s.next("", word)
