@@ -56,10 +56,13 @@ func (a *Approver) carryOut(ctx context.Context, r journal.Record) error {
 	if err := a.rt.Free(ctx, e.account); err != nil {
 		return afterPause(err)
 	}
-	leave, err := a.lanes.Enter(e.account)
+	leave, err := a.lanes.Enter(ctx, e.account)
 	var full service.LaneFull
 	if errors.As(err, &full) {
 		return journal.Later(full.After, err)
+	}
+	if err != nil {
+		return err
 	}
 	defer leave()
 	if pending, err := a.pending(ctx, client, w); err != nil || !pending {

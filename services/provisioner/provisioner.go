@@ -167,10 +167,13 @@ func (p *Provisioner) do(ctx context.Context, e *entry, d deed) (bool, error) {
 
 // atExchange does a deed that the exchange has a part in.
 func (p *Provisioner) atExchange(ctx context.Context, e *entry, d deed) (bool, error) {
-	leave, err := p.lanes.Enter(e.account.Name)
+	leave, err := p.lanes.Enter(ctx, e.account.Name)
 	var full service.LaneFull
 	if errors.As(err, &full) {
 		return false, journal.Later(full.After, err)
+	}
+	if err != nil {
+		return false, err
 	}
 	defer leave()
 	switch d {

@@ -31,7 +31,7 @@ func (r *Requester) check(ctx context.Context, h *handling) error {
 	if in == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
-	leave, err := r.enter(h.s.order)
+	leave, err := r.enter(ctx, h.s.order)
 	if err != nil {
 		return err
 	}

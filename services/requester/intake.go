@@ -255,7 +255,7 @@ func (r *Requester) examineCreate(ctx context.Context, o *patchbayv1.Order, in *
 
 // ask holds the intent against what the exchange knows, unless enough others wait for that.
 func (r *Requester) ask(ctx context.Context, acc string, c exchange.Client, in *patchbayv1.CreateIntent) (exchange.Checked, error) {
-	leave, err := r.lanes.Enter(acc + " " + checkLane)
+	leave, err := r.lanes.Enter(ctx, acc+" "+checkLane)
 	if err != nil {
 		return exchange.Checked{}, err
 	}

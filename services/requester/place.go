@@ -29,11 +29,11 @@ func (r *Requester) client(o *patchbayv1.Order) (exchange.Client, error) {
 }
 
 // enter takes a place in the order's lane, to be given back by leave.
-func (r *Requester) enter(o *patchbayv1.Order) (leave func(), err error) {
+func (r *Requester) enter(ctx context.Context, o *patchbayv1.Order) (leave func(), err error) {
 	if o.GetKind() == exchange.Create {
-		return r.lanes.Enter(o.GetAccount() + " " + createLane)
+		return r.lanes.Enter(ctx, o.GetAccount()+" "+createLane)
 	}
-	return r.lanes.Enter(o.GetAccount() + " " + actLane)
+	return r.lanes.Enter(ctx, o.GetAccount()+" "+actLane)
 }
 
 // place writes down an attempt and makes its one call. Winning that append is the licence
@@ -50,7 +50,7 @@ func (r *Requester) place(ctx context.Context, h *handling, st step) error {
 	if send == nil {
 		return r.append(ctx, h, intentGone(h.s))
 	}
-	leave, err := r.enter(h.s.order)
+	leave, err := r.enter(ctx, h.s.order)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (r *Requester) look(ctx context.Context, h *handling, legs []string) error 
 	if err != nil {
 		return err
 	}
-	leave, err := r.enter(h.s.order)
+	leave, err := r.enter(ctx, h.s.order)
 	if err != nil {
 		return err
 	}

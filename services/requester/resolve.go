@@ -53,7 +53,7 @@ func (r *Requester) portsOf(ctx context.Context, name string, c exchange.Client)
 	if ids, known := r.ports.of(name); known {
 		return ids, nil
 	}
-	leave, err := r.lanes.Enter(name + " " + checkLane)
+	leave, err := r.lanes.Enter(ctx, name+" "+checkLane)
 	if err != nil {
 		return nil, err
 	}
