@@ -127,7 +127,7 @@ func (a Account) read(getenv func(string) string) (s Secrets, errs []error) {
 		{"password", a.Credentials.Password, &s.Password},
 		{"apiKey", a.Credentials.APIKey, &s.APIKey},
 	} {
-		value, err := x.ref.resolve(getenv)
+		value, err := x.ref.Resolve(getenv)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("account %s: %s: %w", a.Name, x.key, err))
 		}
@@ -136,7 +136,9 @@ func (a Account) read(getenv func(string) string) (s Secrets, errs []error) {
 	return s, errs
 }
 
-func (r Ref) resolve(getenv func(string) string) (secret.Secret, error) {
+// Resolve reads the secret itself, a variable with getenv, such as [os.Getenv]; empty if r
+// refers to nothing.
+func (r Ref) Resolve(getenv func(string) string) (secret.Secret, error) {
 	switch r.scheme {
 	case inEnv:
 		if s := getenv(r.name); s != "" {
