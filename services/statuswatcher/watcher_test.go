@@ -42,7 +42,7 @@ type world struct {
 }
 
 // newWorld has a buyer with port-1 and a seller with profile-1.
-func newWorld(t *testing.T, j *journal.Journal) *world {
+func newWorld(t testing.TB, j *journal.Journal) *world {
 	t.Helper()
 	m := newMarket()
 	return &world{j: j, m: m, rt: service.Runtime{

@@ -1,0 +1,149 @@
+package statuswatcher
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"patchbay.io/pkg/event"
+	"patchbay.io/pkg/secret"
+)
+
+const (
+	// PushPath is where [Watcher.Receiver] takes events.
+	PushPath = "/equinix/events"
+	// pushLimit bounds the body of a request.
+	pushLimit = 1 << 20
+	// pushAgain is the least time between two looks at a circuit that events ask for.
+	pushAgain = time.Second
+	// pushedConnections begins the subject of an event about a circuit.
+	pushedConnections = "/fabric/v4/connections/"
+	// pushedExchange is whose events they are.
+	pushedExchange = "equinix"
+)
+
+// Receiver takes what Equinix Fabric pushes to a webhook, single CloudEvents and batches of
+// them, from who shows the token in the Authorization header. Both APIs of Equinix show the
+// same circuits, so an event is news for accounts at either.
+//
+// An event is a hint and no more: of all it says only which circuit it is about is read, and
+// that circuit is looked at, or the next sweep comes sooner if nobody knows it. So events
+// that are repeated, late, out of order or forged add nothing but looks, at most one a
+// second and circuit, within the account's budget.
+func (w *Watcher) Receiver(token secret.Secret) http.Handler {
+	p := &pushes{watcher: w, bearer: sha256.Sum256([]byte("Bearer " + string(token))), last: map[string]time.Time{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+PushPath, p.receive)
+	return mux
+}
+
+// pushes are the events that come to one receiver.
+type pushes struct {
+	watcher *Watcher
+	bearer  [sha256.Size]byte // of the Authorization header, so that comparing takes equally long
+
+	mu   sync.Mutex
+	last map[string]time.Time // when a circuit is looked at for an event, by its exchange id
+}
+
+func (p *pushes) receive(rw http.ResponseWriter, r *http.Request) {
+	shown := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+	if subtle.ConstantTimeCompare(shown[:], p.bearer[:]) != 1 {
+		http.Error(rw, "the Authorization header does not show the token", http.StatusUnauthorized)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, pushLimit))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		http.Error(rw, fmt.Sprintf("at most %d bytes of events are taken at one time", long.Limit), http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		return // who sent it has gone
+	}
+	circuits, err := pushed(body)
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for _, id := range circuits {
+		p.nudge(id)
+	}
+	rw.WriteHeader(http.StatusNoContent)
+}
+
+// pushed returns the exchange ids of the circuits that a CloudEvent, or each of a batch, is
+// about. Events about other things have none.
+func pushed(body []byte) ([]string, error) {
+	type about struct {
+		Subject string `json:"subject"`
+	}
+	var all []about
+	var err error
+	if body = bytes.TrimSpace(body); bytes.HasPrefix(body, []byte("[")) {
+		err = json.Unmarshal(body, &all)
+	} else {
+		all = make([]about, 1)
+		err = json.Unmarshal(body, &all[0])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("neither a CloudEvent in JSON nor a batch of them: %w", err)
+	}
+	var circuits []string
+	for _, a := range all {
+		if id, ok := strings.CutPrefix(a.Subject, pushedConnections); ok && event.ValidID(id) {
+			circuits = append(circuits, id)
+		}
+	}
+	return circuits, nil
+}
+
+// nudge has a circuit looked at: now, and once more a little later, since an exchange may tell
+// of a change before it shows it.
+func (p *pushes) nudge(exchangeID string) {
+	w := p.watcher
+	k, _ := w.index.circuit(event.ConnectionID(pushedExchange, exchangeID))
+	if k.conn == nil || k.archived {
+		for _, a := range w.watches {
+			if exchangeOf(a.account.API) == pushedExchange {
+				a.stir()
+			}
+		}
+		return
+	}
+	a := w.watches[w.observer(k)]
+	if a == nil {
+		return // no account of this process sees it
+	}
+	if at, ok := p.turn(exchangeID); ok {
+		a.pursue(chase{exchangeID: exchangeID, by: "push", at: at, wait: a.pace.Moving, quick: true})
+	}
+}
+
+// turn is when a circuit may be looked at for an event; none if a look is to come anyway.
+func (p *pushes) turn(exchangeID string) (at time.Time, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for id, at := range p.last {
+		if now.Sub(at) >= pushAgain {
+			delete(p.last, id)
+		}
+	}
+	at = now
+	if last, recent := p.last[exchangeID]; recent {
+		if at = last.Add(pushAgain); last.After(now) {
+			return at, false
+		}
+	}
+	p.last[exchangeID] = at
+	return at, true
+}
