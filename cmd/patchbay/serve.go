@@ -27,7 +27,7 @@ type aService struct {
 	uses func(account.File) []account.Account
 }
 
-// watcher is the one service with a flag of its own.
+// watcher is the one service with flags of its own.
 const watcher = "status-watcher"
 
 func theServices(set *settings) []aService {
@@ -38,9 +38,37 @@ func theServices(set *settings) []aService {
 		{"approver", "Decide requests at seller accounts, by policy or by people", running(approver.Run), account.File.Sellers},
 		{"provisioner", "Land approved requests on ports", running(provisioner.Run), account.File.Sellers},
 		{watcher, "See every transition of every circuit", running(func(ctx context.Context, rt service.Runtime) error {
-			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{Gone: set.gone})
+			return watch(ctx, rt, set)
 		}), func(f account.File) []account.Account { return f.Accounts }},
 	}
+}
+
+// watch runs the status-watcher and, where it is wanted, the receiver of pushed events.
+func watch(ctx context.Context, rt service.Runtime, set *settings) error {
+	w, err := statuswatcher.New(rt, statuswatcher.Pace{Gone: set.gone})
+	if err != nil {
+		return err
+	}
+	pushes, token, err := set.receiver()
+	if err != nil {
+		return err
+	}
+	if pushes == nil {
+		return w.Run(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rt.Log.Info().Str("push", "http://"+pushes.Addr().String()+statuswatcher.PushPath).Msg("pushed events are taken")
+	var work errgroup.Group
+	work.Go(func() error {
+		defer cancel()
+		return serve(ctx, pushes, w.Receiver(token))
+	})
+	work.Go(func() error {
+		defer cancel()
+		return w.Run(ctx)
+	})
+	return work.Wait()
 }
 
 // running runs a service and, beside it, the answers to questions, of which every instance
@@ -106,7 +134,7 @@ func serviceCommands() []*cobra.Command {
 		}
 		set.register(cmd.Flags(), "127.0.0.1:8080")
 		if s.name == watcher {
-			set.registerGone(cmd.Flags())
+			set.registerWatcher(cmd.Flags())
 		}
 		all = append(all, cmd)
 	}

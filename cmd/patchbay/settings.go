@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -27,6 +28,7 @@ type settings struct {
 	perMinute int
 	open      int
 	gone      []string
+	push      struct{ addr, token string }
 	logLevel  string
 	logFormat string
 }
@@ -44,9 +46,11 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	s.registerLog(f)
 }
 
-// registerGone adds what only the status-watcher heeds.
-func (s *settings) registerGone(f *pflag.FlagSet) {
+// registerWatcher adds what only the status-watcher heeds.
+func (s *settings) registerWatcher(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.gone, "gone", nil, "accounts whose circuits are really gone, though the exchange suddenly shows almost none")
+	f.StringVar(&s.push.addr, "push-listen", "", "where the events are taken that Equinix pushes, as HTTP; empty takes none")
+	f.StringVar(&s.push.token, "push-token", "", "what Equinix has to show there, as env:NAME or file:/path")
 }
 
 func (s *settings) registerLog(f *pflag.FlagSet) {
@@ -95,6 +99,28 @@ func allSet(accounts []account.Account) error {
 		return codedError{exitInvalid, fmt.Errorf("%w\nSet what is missing and start again; a process does not see variables that are set later", err)}
 	}
 	return nil
+}
+
+// receiver opens the place where pushed events are taken, and reads what is to be shown
+// there; nil if none are.
+func (s *settings) receiver() (net.Listener, secret.Secret, error) {
+	if s.push.addr == "" {
+		return nil, "", nil
+	}
+	ref, err := account.ParseRef(s.push.token)
+	if err != nil {
+		return nil, "", codedError{exitUsage, fmt.Errorf("--push-token %w; --push-listen needs one, since whoever can reach "+
+			"it could ask for looks", err)}
+	}
+	token, err := ref.Resolve(os.Getenv)
+	if err != nil {
+		return nil, "", codedError{exitInvalid, fmt.Errorf("--push-token: %w", err)}
+	}
+	l, err := listen(s.push.addr)
+	if err != nil {
+		return nil, "", fmt.Errorf("--push-listen: %w", err)
+	}
+	return l, token, nil
 }
 
 // loadKey reads the deployment key of separate services.

@@ -61,7 +61,7 @@ func upCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	u.register(f, "127.0.0.1:8080")
-	u.registerGone(f)
+	u.registerWatcher(f)
 	f.StringVar(&u.data, "data", "./data", "where the journal and the key are kept")
 	f.StringVar(&u.natsAddr, "nats-addr", "127.0.0.1:4222", "where the embedded NATS listens; port 0 picks one")
 	f.StringVar(&u.sandboxAddr, "sandbox-addr", "127.0.0.1:8090", "where the sandbox exchange listens; port 0 picks one")
