@@ -35,9 +35,9 @@ const (
 // same circuits, so an event is news for accounts at either.
 //
 // An event is a hint and no more: of all it says only which circuit it is about is read, and
-// that circuit is looked at, or the next sweep comes sooner if nobody knows it. So events
-// that are repeated, late, out of order or forged add nothing but looks, at most one a
-// second and circuit, within the account's budget.
+// that circuit is looked at. So events that are repeated, late, out of order or forged add
+// nothing but looks: at most one a second of a circuit, and one a second and account of
+// circuits that nobody knows, within the account's budget.
 func (w *Watcher) Receiver(token secret.Secret) http.Handler {
 	p := &pushes{watcher: w, bearer: sha256.Sum256([]byte("Bearer " + string(token))), last: map[string]time.Time{}}
 	mux := http.NewServeMux()
@@ -51,7 +51,7 @@ type pushes struct {
 	bearer  [sha256.Size]byte // of the Authorization header, so that comparing takes equally long
 
 	mu   sync.Mutex
-	last map[string]time.Time // when a circuit is looked at for an event, by its exchange id
+	last map[string]time.Time // when the last look of a name is; see turn
 }
 
 func (p *pushes) receive(rw http.ResponseWriter, r *http.Request) {
@@ -107,43 +107,52 @@ func pushed(body []byte) ([]string, error) {
 }
 
 // nudge has a circuit looked at: now, and once more a little later, since an exchange may tell
-// of a change before it shows it.
+// of a change before it shows it. Of one that nobody knows it is not said either whose it is,
+// so each account asks, and for no more than one such circuit a second; others are found by
+// the next sweep.
 func (p *pushes) nudge(exchangeID string) {
 	w := p.watcher
 	k, _ := w.index.circuit(event.ConnectionID(pushedExchange, exchangeID))
-	if k.conn == nil || k.archived {
-		for _, a := range w.watches {
-			if exchangeOf(a.account.API) == pushedExchange {
-				a.stir()
-			}
-		}
+	if k.conn != nil && !k.archived {
+		p.pursue(w.watches[w.observer(k)], exchangeID, exchangeID)
 		return
 	}
-	a := w.watches[w.observer(k)]
-	if a == nil {
-		return // no account of this process sees it
+	for _, a := range w.watches {
+		if exchangeOf(a.account.API) == pushedExchange {
+			a.stir()
+			p.pursue(a, a.account.Name, exchangeID)
+		}
 	}
-	if at, ok := p.turn(exchangeID); ok {
+}
+
+// pursue has a circuit looked at by an account, if whoever of a name has his turn. The account
+// may be none of this process.
+func (p *pushes) pursue(a *watch, name, exchangeID string) {
+	if a == nil {
+		return
+	}
+	if at, ok := p.turn(name); ok {
 		a.pursue(chase{exchangeID: exchangeID, by: "push", at: at, wait: a.pace.Moving, quick: true})
 	}
 }
 
-// turn is when a circuit may be looked at for an event; none if a look is to come anyway.
-func (p *pushes) turn(exchangeID string) (at time.Time, ok bool) {
+// turn is when the next look of a name may be: a circuit that is known, or an account that
+// looks at others. There is none if one is to come anyway.
+func (p *pushes) turn(name string) (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	for id, at := range p.last {
+	for of, at := range p.last {
 		if now.Sub(at) >= pushAgain {
-			delete(p.last, id)
+			delete(p.last, of)
 		}
 	}
 	at = now
-	if last, recent := p.last[exchangeID]; recent {
+	if last, recent := p.last[name]; recent {
 		if at = last.Add(pushAgain); last.After(now) {
 			return at, false
 		}
 	}
-	p.last[exchangeID] = at
+	p.last[name] = at
 	return at, true
 }

@@ -61,7 +61,7 @@ func TestPush(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))
 	h := w.pushed(t, "x-1")
 	w.m.move("x-1", status.Provisioning, status.NotAvailable) // the event says more than the exchange shows
-	if got := push(t, h, "Bearer shared", "["+pushOf("x-0")+","+pushOf("x-1")+"]"); got != http.StatusNoContent {
+	if got := push(t, h, "Bearer shared", "["+pushOf("x-1")+"]"); got != http.StatusNoContent {
 		t.Fatalf("answer %d, want 204", got)
 	}
 	r := w.facts(t, event.Connection.Filter("provisioning.not_available", "*"), 1)[0]
@@ -71,8 +71,25 @@ func TestPush(t *testing.T) {
 	if got := w.history(t, event.Connection.Filter("provisioned.*", "*")); len(got) != 0 {
 		t.Errorf("%v was written down, and only the event said so", names(got))
 	}
-	if n := w.m.count("get x-0"); n != 0 {
-		t.Errorf("a circuit that nobody knows was asked for %d times, want none: the sweep finds it", n)
+}
+
+// A circuit that nobody knows is found by its event, and each account asks for no more than one
+// such a second.
+func TestPushOfNew(t *testing.T) {
+	w := newWorld(t, testenv.Journal(t))
+	h := w.pushed(t, "x-1")
+	w.m.put(requested("x-2"))
+	begun := time.Now()
+	push(t, h, "Bearer shared", pushOf("x-2"))
+	for i := range 1000 {
+		push(t, h, "Bearer shared", pushOf(fmt.Sprintf("forged-%d", i)))
+	}
+	if tr := transition(t, w.facts(t, connection("x-2"), 1)[0]); !tr.GetFirst() || tr.GetObservedBy() != "push" {
+		t.Errorf("first %v, observed by %q, want the first sighting by push", tr.GetFirst(), tr.GetObservedBy())
+	}
+	const accounts, looks = 2, 2 // each of a chase, and the one after
+	if n, most := w.m.count("get"), accounts*looks*(3+int(time.Since(begun)/time.Second)); n > most {
+		t.Errorf("%d circuits were asked for, want no more than %d", n, most)
 	}
 }
 
