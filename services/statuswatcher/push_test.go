@@ -53,6 +53,9 @@ func (w *world) pushed(t *testing.T, id string) http.Handler {
 		}
 	})
 	w.facts(t, connection(id), 1)
+	for w.m.count("all") < 2 { // each account's sweep
+		waitABit(t)
+	}
 	return watcher.Receiver("shared")
 }
 
