@@ -115,6 +115,66 @@ func (x *Exchange) Accounts() account.File {
 	return f
 }
 
+// PushTo subscribes the buyer's organisation: the exchange pushes what happens to its circuits
+// to a webhook, as to whoever has asked for that at Fabric.
+func (x *Exchange) PushTo(ctx context.Context, hook string) error {
+	var login struct {
+		Token string `json:"access_token"`
+	}
+	err := x.post(ctx, http.MethodPost, "/oauth2/v1/token", "",
+		`{"grant_type":"client_credentials","client_id":"acme-client","client_secret":"acme-secret"}`, &login)
+	if err != nil {
+		return err
+	}
+	var stream struct{ UUID string }
+	err = x.post(ctx, http.MethodPost, "/fabric/v4/streams", login.Token,
+		`{"type":"TELEMETRY_STREAM","name":"bench","project":{"projectId":"`+buyersProject+`"}}`, &stream)
+	if err != nil {
+		return err
+	}
+	path := "/fabric/v4/streams/" + stream.UUID
+	return errors.Join(
+		x.post(ctx, http.MethodPut, path+"/organizations/"+buyersOrganization, login.Token, "{}", nil),
+		x.post(ctx, http.MethodPost, path+"/subscriptions", login.Token, fmt.Sprintf(
+			`{"type":"STREAM_SUBSCRIPTION","name":"bench","eventSelector":{"include":["equinix.fabric.connection.*"]},"sink":{`+
+				`"type":"WEBHOOK","settings":{"eventUri":%q,"format":"CLOUDEVENT"},"credential":{"type":"ACCESS_TOKEN","accessToken":%q}}}`,
+			hook, hookToken), nil))
+}
+
+// Of the buyer, in the sandbox's inventory.
+const (
+	buyersProject      = "ace00000-0000-4000-8000-00000000000a"
+	buyersOrganization = "85287"
+)
+
+// post sends a request to the exchange and reads the answer into v, which may be nil.
+func (x *Exchange) post(ctx context.Context, method, path, token, body string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, method, x.URL+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read to its end
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode > 299 {
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, answer)
+	}
+	if v == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, v)
+}
+
 // Stop ends the server and waits for it.
 func (x *Exchange) Stop() error {
 	_ = x.server.Close() // who is still calling has been stopped before

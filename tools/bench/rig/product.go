@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -26,6 +28,8 @@ import (
 type Product struct {
 	// Window is a client's connection to the journal.
 	Window *journal.Journal
+	// Hook is where the product takes what the exchange pushes.
+	Hook string
 
 	nats   *NATS
 	redis  *embedded.Redis
@@ -56,7 +60,12 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 		return err
 	}
 	p.close = append(p.close, cfg.Clients.Close)
-	for name, run := range theServices() {
+	pushes, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	p.Hook = "http://" + pushes.Addr().String() + statuswatcher.PushPath
+	for name, run := range theServices(pushes) {
 		cfg.Name = name
 		rt, err := service.Open(ctx, cfg)
 		if err != nil {
@@ -79,7 +88,7 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 	return nil
 }
 
-func theServices() map[string]func(context.Context, service.Runtime) error {
+func theServices(pushes net.Listener) map[string]func(context.Context, service.Runtime) error {
 	return map[string]func(context.Context, service.Runtime) error{
 		"requester": func(ctx context.Context, rt service.Runtime) error {
 			return requester.Run(ctx, rt, requester.Limits{}) // no budgets: one source publishes all there is
@@ -87,9 +96,33 @@ func theServices() map[string]func(context.Context, service.Runtime) error {
 		"approver":    approver.Run,
 		"provisioner": provisioner.Run,
 		"status-watcher": func(ctx context.Context, rt service.Runtime) error {
-			return statuswatcher.Run(ctx, rt, statuswatcher.Pace{})
+			return watch(ctx, rt, pushes)
 		},
 	}
+}
+
+// hookToken is what the exchange shows when it pushes.
+const hookToken = "bench"
+
+// watch runs the status-watcher and its receiver of pushed events.
+func watch(ctx context.Context, rt service.Runtime, pushes net.Listener) error {
+	w, err := statuswatcher.New(rt, statuswatcher.Pace{})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: w.Receiver(hookToken), ReadHeaderTimeout: 10 * time.Second}
+	var work errgroup.Group
+	work.Go(func() error {
+		if err := server.Serve(pushes); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	work.Go(func() error {
+		err := w.Run(ctx)
+		return errors.Join(err, server.Close())
+	})
+	return work.Wait()
 }
 
 // Submit publishes the intent of a wish, and returns when it is on disk.
