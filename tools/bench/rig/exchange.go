@@ -121,21 +121,21 @@ func (x *Exchange) PushTo(ctx context.Context, hook string) error {
 	var login struct {
 		Token string `json:"access_token"`
 	}
-	err := x.post(ctx, http.MethodPost, "/oauth2/v1/token", "",
+	err := x.call(ctx, "POST /oauth2/v1/token", "",
 		`{"grant_type":"client_credentials","client_id":"acme-client","client_secret":"acme-secret"}`, &login)
 	if err != nil {
 		return err
 	}
 	var stream struct{ UUID string }
-	err = x.post(ctx, http.MethodPost, "/fabric/v4/streams", login.Token,
+	err = x.call(ctx, "POST /fabric/v4/streams", login.Token,
 		`{"type":"TELEMETRY_STREAM","name":"bench","project":{"projectId":"`+buyersProject+`"}}`, &stream)
 	if err != nil {
 		return err
 	}
 	path := "/fabric/v4/streams/" + stream.UUID
 	return errors.Join(
-		x.post(ctx, http.MethodPut, path+"/organizations/"+buyersOrganization, login.Token, "{}", nil),
-		x.post(ctx, http.MethodPost, path+"/subscriptions", login.Token, fmt.Sprintf(
+		x.call(ctx, "PUT "+path+"/organizations/"+buyersOrganization, login.Token, "{}", nil),
+		x.call(ctx, "POST "+path+"/subscriptions", login.Token, fmt.Sprintf(
 			`{"type":"STREAM_SUBSCRIPTION","name":"bench","eventSelector":{"include":["equinix.fabric.connection.*"]},"sink":{`+
 				`"type":"WEBHOOK","settings":{"eventUri":%q,"format":"CLOUDEVENT"},"credential":{"type":"ACCESS_TOKEN","accessToken":%q}}}`,
 			hook, hookToken), nil))
@@ -147,8 +147,10 @@ const (
 	buyersOrganization = "85287"
 )
 
-// post sends a request to the exchange and reads the answer into v, which may be nil.
-func (x *Exchange) post(ctx context.Context, method, path, token, body string, v any) error {
+// call sends a request, such as "PUT /path", to the exchange, and reads the answer into v,
+// which may be nil.
+func (x *Exchange) call(ctx context.Context, what, token, body string, v any) error {
+	method, path, _ := strings.Cut(what, " ")
 	req, err := http.NewRequestWithContext(ctx, method, x.URL+path, strings.NewReader(body))
 	if err != nil {
 		return err
@@ -167,7 +169,7 @@ func (x *Exchange) post(ctx context.Context, method, path, token, body string, v
 		return err
 	}
 	if resp.StatusCode > 299 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, answer)
+		return fmt.Errorf("%s: %s: %s", what, resp.Status, answer)
 	}
 	if v == nil {
 		return nil
