@@ -3,7 +3,7 @@ package archive
 import (
 	"bytes"
 
-	ce "github.com/cloudevents/sdk-go/v2"
+	ce "github.com/cloudevents/sdk-go/v2/event"
 
 	"patchbay.io/pkg/event"
 )

@@ -5,7 +5,7 @@ import (
 	"compress/gzip"
 	"testing"
 
-	ce "github.com/cloudevents/sdk-go/v2"
+	ce "github.com/cloudevents/sdk-go/v2/event"
 
 	"patchbay.io/pkg/archive"
 	"patchbay.io/pkg/event"
