@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -34,6 +35,15 @@ type options struct {
 	// root of the repository.
 	root       string
 	conditions *measure.Conditions
+}
+
+// goCommand is a go command at the root of the repository and in its workspace, which `make
+// bench` turns off for this module.
+func (o options) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = o.root
+	cmd.Env = append(cmd.Environ(), "GOWORK=")
+	return cmd
 }
 
 // section is a group of measurements, as the page has them.

@@ -32,8 +32,8 @@ func start(ctx context.Context, o options) (s page.Section, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program := filepath.Join(dir, "patchbay")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "patchbay.io/cmd/patchbay")
-	build.Dir, build.Stderr = o.root, os.Stderr
+	build := o.goCommand(ctx, "build", "-o", program, "patchbay.io/cmd/patchbay")
+	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return s, fmt.Errorf("build patchbay: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 
@@ -39,9 +38,8 @@ func watch(ctx context.Context, o options) (s page.Section, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	out := filepath.Join(dir, "watch.json")
 	for _, size := range sizes {
-		cmd := exec.CommandContext(ctx, "go", "test", "patchbay.io/cmd/load", "-run", "TestWatch", "-count=1", "-timeout", "0", "-args",
+		cmd := o.goCommand(ctx, "test", "patchbay.io/cmd/load", "-run", "TestWatch", "-count=1", "-timeout", "0", "-args",
 			"-watch.for="+span, "-watch.apis="+apis, "-watch.circuits="+strconv.Itoa(size), "-watch.json="+out)
-		cmd.Dir = o.root
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return s, fmt.Errorf("%d circuits: %w\n%s", size, err, said)
 		}
