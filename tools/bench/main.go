@@ -33,7 +33,9 @@ type options struct {
 	rounds int
 	span   time.Duration
 	// root of the repository.
-	root       string
+	root string
+	// journal is a folder that keeps the long journal of the section start; empty makes it anew.
+	journal    string
 	conditions *measure.Conditions
 }
 
@@ -79,6 +81,7 @@ func bench(ctx context.Context) error {
 	o := options{rounds: 5, span: 20 * time.Second}
 	flag.BoolVar(&o.short, "short", false, "few and short rounds, for a look")
 	flag.StringVar(&o.root, "root", "../..", "the repository")
+	flag.StringVar(&o.journal, "journal", "", "a folder in which the long journal of the section start is kept for the next run; empty makes it anew")
 	only := flag.String("only", strings.Join(names, ","), "the sections to measure")
 	write := flag.String("write", "", "the page whose tables and charts are to be written; empty only prints")
 	profiles := flag.String("profile", "", "a folder for processor and block profiles of each section")
