@@ -22,6 +22,7 @@ type watched struct {
 	CallsPerMinute, FullPerMinute float64
 	Median, P99                   float64 // seconds
 	HeapMiB                       float64
+	CPUMillis                     float64 // of a minute, the exchange included
 }
 
 // watch measures what watching costs in calls, delay and memory, beside asking for each
@@ -55,7 +56,8 @@ func watch(ctx context.Context, o options) (s page.Section, err error) {
 // tellWatched pairs each measurement with that of asking one by one, which follows it.
 func tellWatched(lines []byte) (s page.Section, err error) {
 	t := page.Table{Head: []string{"API, circuits", "calls a minute", "of them sweeps over everything", "one by one, calls a minute", "**times fewer calls**",
-		"seen after: median, p99, s", "one by one: median, p99, s", "heap, MiB"}}
+		"seen after: median, p99, s", "one by one: median, p99, s",
+		"heap, MiB", "heap for 1,000, MiB", "processor time a minute, s", "for 1,000, s", "one by one, s"}}
 	chart := page.Chart{Name: "watch", Title: "Times fewer calls than one by one; the line is the aim", Aim: 20, Log: true}
 	var ours watched
 	for in := bufio.NewScanner(bytes.NewReader(lines)); in.Scan(); {
@@ -71,14 +73,18 @@ func tellWatched(lines []byte) (s page.Section, err error) {
 			return s, fmt.Errorf("%s with %d circuits was only measured one by one", w.API, w.Circuits)
 		}
 		name := fmt.Sprintf("%s, %s", w.API, measure.Short(float64(w.Circuits)))
+		thousands := float64(w.Circuits) / 1000
 		fewer := measure.Of([]float64{w.CallsPerMinute / ours.CallsPerMinute})
 		t.Rows = append(t.Rows, []string{
 			name, measure.Short(ours.CallsPerMinute), measure.Short(ours.FullPerMinute), measure.Short(w.CallsPerMinute), "**" + fewer.String() + "**",
-			measure.Short(ours.Median) + ", " + measure.Short(ours.P99), measure.Short(w.Median) + ", " + measure.Short(w.P99), measure.Short(ours.HeapMiB),
+			measure.Short(ours.Median) + ", " + measure.Short(ours.P99), measure.Short(w.Median) + ", " + measure.Short(w.P99),
+			measure.Short(ours.HeapMiB), measure.Short(ours.HeapMiB / thousands),
+			measure.Short(ours.CPUMillis / 1e3), measure.Short(ours.CPUMillis / 1e3 / thousands), measure.Short(w.CPUMillis / 1e3),
 		})
 		chart.Bars = append(chart.Bars, page.Bar{Label: name, Value: fewer})
 		s.Set(name+": times fewer calls", fewer)
 		s.Set(name+": heap of the watcher, MiB", measure.Of([]float64{ours.HeapMiB}))
+		s.Set(name+": processor time a minute, s", measure.Of([]float64{ours.CPUMillis / 1e3}))
 	}
 	s.Tables, s.Charts = []page.Table{t}, []page.Chart{chart}
 	return s, nil
