@@ -76,7 +76,8 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 			cfg.View = rt.View
 			p.work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
 		}
-		p.work.Go(func() error { return run(ctx, *rt) })
+		own := *rt // the service's, copied before rt is at work
+		p.work.Go(func() error { return run(ctx, own) })
 		p.work.Go(func() error { return rt.Answer(ctx) })
 	}
 	window := n.Journal()
