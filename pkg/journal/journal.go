@@ -190,23 +190,22 @@ func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, re
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s.Replicas = replicas
-	old, err := j.js.Stream(ctx, s.Name)
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
-	}
-	if err == nil {
-		was := old.CachedInfo().Config
+	h, err := j.js.Stream(ctx, s.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		// If somebody else makes it otherwise at this moment, it is found the next time.
+		h, err = j.js.CreateStream(ctx, s)
+	case err == nil:
+		was := h.CachedInfo().Config
 		if j.cfg.Replicas == 0 {
 			// A server may be away just now; that is no reason to drop what it keeps.
 			s.Replicas = max(replicas, was.Replicas)
 		}
-		if same(was, s) {
-			// An update that changes nothing would still disturb whoever uses the stream.
-			j.streams[s.Name] = old
-			return nil
+		// An update that changes nothing would still disturb whoever uses the stream.
+		if !same(was, s) {
+			h, err = j.js.UpdateStream(ctx, s)
 		}
 	}
-	h, err := j.js.CreateOrUpdateStream(ctx, s)
 	if err == nil {
 		j.streams[s.Name] = h
 	}
@@ -228,7 +227,7 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 	}
 	base := jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		MaxBytes: j.cfg.MaxBytes / 4, Duplicates: 2 * time.Minute,
+		MaxBytes: j.cfg.MaxBytes / 4, MaxMsgsPerSubject: -1, Duplicates: 2 * time.Minute,
 	}
 	journal, intents, timers, dead := base, base, base, base
 	journal.Name, journal.Subjects = Facts, facts

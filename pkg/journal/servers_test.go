@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,35 @@ func TestReplicasAreNotTakenBack(t *testing.T) {
 	open(journal.Config{})
 	if got := streamsAt(t, n.URL)[journal.Facts]; got != 3 {
 		t.Errorf("replicas = %d, want 3: a stream begun on one server gets its copies later", got)
+	}
+}
+
+// An update of a stream, be it to what it is already, disturbs whoever uses the stream.
+func TestStreamsAreLeftAlone(t *testing.T) {
+	n := testenv.StartNATS(t)
+	nc, err := nats.Connect(n.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	updates, err := nc.SubscribeSync("$JS.EVENT.ADVISORY.STREAM.UPDATED.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 4 { // as services do that start at one time
+		all.Go(func() { n.Open(t, journal.Config{}) })
+	}
+	all.Wait()
+	n.Open(t, journal.Config{})
+	if err := nc.Flush(); err != nil { // what was told before has arrived
+		t.Fatal(err)
+	}
+	if told, _, err := updates.Pending(); told > 0 || err != nil {
+		t.Errorf("%d updates, %v; want none", told, err)
 	}
 }
 
