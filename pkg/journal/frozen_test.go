@@ -12,13 +12,19 @@ import (
 )
 
 // frozen connects to a server whose answers stop to come once ice is closed, on the
-// connections that there are then.
+// connections that there are then. It takes no others: who waits for the first word of one
+// has the client locked, and in a bubble that would stop the time.
 type frozen struct {
 	*embedded.NATS
 	ice chan struct{}
 }
 
 func (f frozen) InProcessConn() (net.Conn, error) {
+	select {
+	case <-f.ice:
+		return nil, net.ErrClosed
+	default:
+	}
 	c, err := f.NATS.InProcessConn()
 	return &icy{Conn: c, ice: f.ice, closed: make(chan struct{})}, err
 }
