@@ -88,7 +88,7 @@ func pushed(body []byte) ([]string, error) {
 	}
 	var all []about
 	var err error
-	if body = bytes.TrimSpace(body); bytes.HasPrefix(body, []byte("[")) {
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
 		err = json.Unmarshal(body, &all)
 	} else {
 		all = make([]about, 1)

@@ -128,6 +128,7 @@ func TestPushRefused(t *testing.T) {
 		{"token without scheme", "shared", pushOf("x-1"), http.StatusUnauthorized},
 		{"no JSON", "Bearer shared", "hello", http.StatusBadRequest},
 		{"nothing", "Bearer shared", "", http.StatusBadRequest},
+		{"space that JSON does not know", "Bearer shared", "\f{}", http.StatusBadRequest},
 		{"too long", "Bearer shared", `"` + strings.Repeat("x", 2<<20) + `"`, http.StatusRequestEntityTooLarge},
 		{"another resource", "Bearer shared", strings.ReplaceAll(pushOf("p-1"), "/connections/", "/ports/"), http.StatusNoContent},
 		{"no id", "Bearer shared", pushOf("../x"), http.StatusNoContent},
