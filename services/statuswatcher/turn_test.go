@@ -273,6 +273,30 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+// Who stops gives the lease back, so that nobody has to wait until it has run out.
+func TestStopGivesLeaseBack(t *testing.T) {
+	for name, end := range map[string]func(*member){
+		"stopped": func(m *member) { m.stop() },
+		"dead":    func(m *member) { m.cut(); m.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newTeam(t, 1)
+				end(c.poller(t))
+				v, err := view.Open(view.Config{Dial: (&member{team: c}).dial})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = v.Close() }()
+				free, err := v.Lease(t.Context(), "watch:acme", "another", time.Minute)
+				if want := name == "stopped"; err != nil || free != want {
+					t.Errorf("of who is %s the lease is free at once: %v, %v; want %v", name, free, err, want)
+				}
+			})
+		})
+	}
+}
+
 // An exchange that one watcher cannot reach is polled by another.
 func TestFailingWatcherPassesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
