@@ -335,27 +335,24 @@ func (j *Journal) readOnce(ctx context.Context, stream string, cfg jetstream.Con
 		return 0, fmt.Errorf("read %s: %w", stream, err)
 	}
 	defer j.drop(ctx, stream, cons)
-	p := progress{want: cons.CachedInfo().NumPending, goal: goal}
+	p := progress{stream: stream, pending: cons.CachedInfo().NumPending, goal: goal}
 	heard := time.Now()
 	for !p.done() {
-		// A request may be lost while a cluster elects; asking again costs nothing.
-		batch, err := cons.Fetch(p.next(), jetstream.FetchMaxWait(2*time.Second))
-		if err != nil {
-			return p.count, fmt.Errorf("read %s: %w", stream, err)
-		}
-		got, err := handOver(batch, stream, &p, take)
+		before := p.count
+		refused, err := p.fetch(ctx, cons, take)
 		if err != nil {
 			return p.count, err
 		}
-		if got {
+		if p.count > before {
 			heard = time.Now()
 			continue
 		}
+		p.pending = 0
 		if err := j.pause(ctx); err != nil {
 			return p.count, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if err := batch.Error(); err != nil && p.count == 0 || time.Since(heard) > silence {
-			return p.count, fmt.Errorf("read %s: %w", stream, errors.Join(errSilent, err))
+		if refused != nil && p.count == 0 || time.Since(heard) > silence {
+			return p.count, fmt.Errorf("read %s: %w", stream, errors.Join(errSilent, refused))
 		}
 		// What was there at the start may have been deleted since.
 		if p.goal, err = j.newest(ctx, stream, cfg.FilterSubjects); err != nil {
@@ -391,37 +388,45 @@ func (j *Journal) newest(ctx context.Context, stream string, filters []string) (
 	return seq, nil
 }
 
-// progress is how far a reading has come.
+// progress is how far a reading has come. It ends by sequence alone: the server of the
+// consumer may be behind, and count as pending what was purged before it gives it.
 type progress struct {
-	count, want uint64 // messages given, and those that were pending at the start
-	last, goal  uint64 // sequences: of the newest given, and of the newest there was
+	stream     string
+	count      uint64 // messages given
+	pending    uint64 // messages that should come still, by the consumer's server
+	last, goal uint64 // sequences: of the newest given, and of the newest there was
 }
 
-func (p progress) done() bool { return p.count >= p.want && p.last >= p.goal }
+func (p progress) done() bool { return p.last >= p.goal }
 
 // next is how many messages to ask for.
-func (p progress) next() int {
-	if p.count >= p.want {
-		return 1
-	}
-	return int(min(500, p.want-p.count))
-}
+func (p progress) next() int { return int(max(1, min(500, p.pending))) }
 
-// handOver hands a batch to take and reports whether there was anything in it.
-func handOver(batch jetstream.MessageBatch, stream string, p *progress, take func(delivery) error) (bool, error) {
-	before := p.count
+// fetch asks for a batch and hands it to take, up to the end of the reading. It returns why
+// the consumer gave nothing, if it said so. A request may be lost while a cluster elects;
+// asking again costs nothing.
+func (p *progress) fetch(ctx context.Context, cons jetstream.Consumer, take func(delivery) error) (refused, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	batch, err := cons.Fetch(p.next(), jetstream.FetchContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.stream, err)
+	}
 	for msg := range batch.Messages() {
 		md, err := msg.Metadata()
 		if err != nil {
-			return false, fmt.Errorf("read %s: %w", stream, err)
+			return nil, fmt.Errorf("read %s: %w", p.stream, err)
 		}
 		if p.count++; md.Sequence.Consumer != p.count {
-			return false, fmt.Errorf("read %s: message %d came as %d", stream, p.count, md.Sequence.Consumer)
+			return nil, fmt.Errorf("read %s: message %d came as %d", p.stream, p.count, md.Sequence.Consumer)
 		}
-		p.last = md.Sequence.Stream
+		p.last, p.pending = md.Sequence.Stream, md.NumPending
 		if err := take(delivery{msg, md}); err != nil {
-			return false, err
+			return nil, err
+		}
+		if p.done() {
+			return nil, nil
 		}
 	}
-	return p.count > before, nil
+	return batch.Error(), nil
 }

@@ -367,6 +367,30 @@ func TestFollowAndEach(t *testing.T) {
 	}
 }
 
+// A reading ends though what it counted on is purged on the way.
+func TestPurgedMeanwhile(t *testing.T) {
+	t.Parallel()
+	j := testenv.Journal(t)
+	mustAppend(t, j, journal.Record{}, fact("first", "accepted"))
+	var middle journal.Record
+	for range 600 { // more than a reader asks for at once
+		middle = mustAppend(t, j, middle, fact("middle", "accepted"))
+	}
+	last := mustAppend(t, j, journal.Record{}, fact("last", "accepted"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var seq uint64
+	err := j.History(ctx, nil, func(r journal.Record) error {
+		if seq = r.Seq; seq == 1 {
+			return j.Purge(ctx, order("middle"), 0)
+		}
+		return nil
+	})
+	if err != nil || seq != last.Seq {
+		t.Errorf("History = %v and ends at %d, want %d", err, seq, last.Seq)
+	}
+}
+
 // A fact that nobody can read is passed on by its sequence, so that who waits to have
 // seen everything does not wait for ever.
 func TestUnreadableFact(t *testing.T) {
