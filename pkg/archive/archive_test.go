@@ -146,7 +146,8 @@ func restore(t *testing.T, j *journal.Journal, path string) archive.Restored {
 }
 
 func TestRoundTrip(t *testing.T) {
-	j := testenv.Journal(t)
+	n := testenv.StartNATS(t)
+	j := n.Open(t, journal.Config{})
 	live(t, j)
 	before := history(t, j)
 	path := filepath.Join(t.TempDir(), "a.jsonl.gz")
@@ -159,6 +160,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Error("a dry run changed the journal")
 	}
 	rep := run(t, j, path)
+	n.Settle(t)
 	if rep.Entities != endedEntities || rep.Facts != endedFacts || rep.File != path || rep.Bytes == 0 || rep.Kept[archive.Open] != 1 {
 		t.Errorf("Run = %+v, want what the dry run told, the file, and one order kept as open", rep)
 	}
@@ -269,10 +271,12 @@ func TestFormat(t *testing.T) {
 // A hold that was put away is taken again; the numbers go on, and a later archive fits on
 // the first.
 func TestLifeAfterArchive(t *testing.T) {
-	j := testenv.Journal(t)
+	n := testenv.StartNATS(t)
+	j := n.Open(t, journal.Config{})
 	live(t, j)
 	first, second := filepath.Join(t.TempDir(), "1"), filepath.Join(t.TempDir(), "2")
 	run(t, j, first)
+	n.Settle(t)
 	write(t, j, event.Entity{Noun: event.Hold, ID: "h"}, "taken", &patchbayv1.Hold{Id: "h", Kind: "tag", Fact: "taken", Owners: []*patchbayv1.Owner{{Id: "o2"}}})
 	write(t, j, event.Entity{Noun: event.Hold, ID: "h"}, "freed", &patchbayv1.Hold{Id: "h", Kind: "tag", Fact: "freed"})
 	if r, err := j.Last(t.Context(), event.Entity{Noun: event.Hold, ID: "h"}); err != nil || r.Number() != 5 {
@@ -348,7 +352,9 @@ func crash(t *testing.T, at int) (point string) {
 		}
 	}()
 	<-done
+	n.Settle(t)
 	run(t, j, filepath.Join(dir, "2"))
+	n.Settle(t)
 
 	for _, line := range history(t, j) {
 		if isEnded(line) {

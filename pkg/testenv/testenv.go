@@ -12,9 +12,11 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,6 +108,37 @@ func startCluster(t testing.TB) (n NATS, ok bool) {
 	}
 	n.URL = strings.Join(urls, ",")
 	return n, true
+}
+
+// Settle waits until every node of a cluster has all that the others have. Without it a
+// reader whose consumer lives on a node that is behind is given what was purged just now.
+func (n NATS) Settle(t testing.TB) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for len(n.Nodes) > 0 {
+		have := map[string]bool{}
+		for _, s := range n.Nodes {
+			z, err := s.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var state []string
+			for _, a := range z.AccountDetails {
+				for _, m := range a.Streams {
+					state = append(state, fmt.Sprint(m.Name, m.State.Msgs, m.State.FirstSeq, m.State.LastSeq, m.State.NumDeleted))
+				}
+			}
+			slices.Sort(state)
+			have[strings.Join(state, " ")] = true
+		}
+		if len(have) == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after 20s the nodes still have %v", slices.Collect(maps.Keys(have)))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func stop(s *server.Server) {
