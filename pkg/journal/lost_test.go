@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/url"
 	"sync/atomic"
@@ -15,8 +16,8 @@ import (
 	"patchbay.io/pkg/testenv"
 )
 
-// misled is a way to a server on which the first request of a word goes to somebody who
-// never answers.
+// misled is a way to a server on which the first request with a word in it has another in its
+// place, as long: it goes to somebody who never answers, or asks for something else.
 type misled struct {
 	net.Conn
 	server      string
@@ -122,5 +123,36 @@ func TestReadOfNudge(t *testing.T) {
 	}
 	if seq := <-got; seq != want.Seq || !way.done.Load() {
 		t.Errorf("the handler of fact %d reads fact %d (misled: %v)", want.Seq, seq, way.done.Load())
+	}
+}
+
+// Who asks for facts since a moment gets none of before, though the server begins with them,
+// as one does that has nothing of that moment yet.
+func TestFollowSinceIsKept(t *testing.T) {
+	t.Parallel()
+	if testenv.Clustered() {
+		t.Skip("about one server")
+	}
+	n := testenv.StartNATS(t)
+	writer := n.Open(t, journal.Config{})
+	mustAppend(t, writer, journal.Record{}, fact("o-1", "accepted"))
+	old, err := writer.Last(t.Context(), order("o-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := mustAppend(t, writer, journal.Record{}, fact("o-2", "accepted"))
+	way := &misled{server: n.URL, word: []byte(`"opt_start_time":"20`), other: []byte(`"opt_start_time":"19`)}
+	reader := n.Open(t, journal.Config{InProcess: way})
+	enough := errors.New("enough")
+	var got []uint64
+	err = reader.Follow(t.Context(), journal.From{Since: old.Stamp.Add(time.Nanosecond)}, nil, func(r journal.Record) error {
+		got = append(got, r.Seq)
+		if r.Seq == want.Seq {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || len(got) != 1 || !way.done.Load() {
+		t.Errorf("followed %v, %v (misled: %v); want %d alone", got, err, way.done.Load(), want.Seq)
 	}
 }
