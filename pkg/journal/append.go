@@ -35,7 +35,8 @@ type Record struct {
 	Event ce.Event
 	// Delivered counts deliveries to this consumer, this one included.
 	Delivered uint64
-	// Pending is how many messages the consumer has yet to see after this one.
+	// Pending is how many messages the consumer has yet to see after this one, as far as its
+	// server knows: one that is behind the others knows of less.
 	Pending uint64
 }
 
