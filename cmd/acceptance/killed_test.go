@@ -23,17 +23,16 @@ func (r *reader) killed(p *program, s setup, facts int) {
 	next := 0
 	for range kills {
 		next += facts*4/5 + rng.IntN(facts*2/5)
+		// A slow look lets many facts by, so the last kills may come when all is done.
 		seen, grown := 0, time.Now()
-		r.until(time.Minute, func(s *invariants.Story) string {
-			if s.Facts > seen {
-				seen, grown = s.Facts, time.Now()
-			}
-			// A slow look lets many facts by, so the last kills may come when all is done.
-			if s.Facts < next && time.Since(grown) < 5*time.Second {
-				return fmt.Sprintf("%d facts, want %d before the next kill", s.Facts, next)
-			}
-			return ""
-		})
+		for seen < next && time.Since(grown) < 5*time.Second {
+			r.pause(5 * time.Millisecond)
+			r.look(func(s *invariants.Story) {
+				if s.Facts > seen {
+					seen, grown = s.Facts, time.Now()
+				}
+			})
+		}
 		p.kill()
 		r.look(func(s *invariants.Story) { next = max(next, s.Facts) })
 		p = up(r.t, s)

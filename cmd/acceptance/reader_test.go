@@ -90,23 +90,39 @@ func (r *reader) look(f func(s *invariants.Story)) {
 	f(r.story)
 }
 
-// until waits until open says that nothing is open any more.
+// until waits until open says that nothing is open any more. It gives up when no order has
+// ended for the limit, so that a machine with much to do may take its time for many.
 func (r *reader) until(limit time.Duration, open func(s *invariants.Story) string) {
 	r.t.Helper()
-	deadline := time.After(limit)
-	for {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for ends := 0; ; {
 		r.mu.Lock()
-		what, news := open(r.story), r.news
+		what, now, news := open(r.story), over(r.story), r.news
 		r.mu.Unlock()
 		if what == "" {
 			return
 		}
+		if now > ends {
+			ends = now
+			deadline.Reset(limit)
+		}
 		select {
 		case <-news:
-		case <-deadline:
-			r.t.Fatalf("after %v: %s", limit, what)
+		case <-deadline.C:
+			r.t.Fatalf("%v after the last of %d orders that have ended: %s", limit, ends, what)
 		}
 	}
+}
+
+// over counts the orders that have ended.
+func over(s *invariants.Story) (n int) {
+	for id := range s.Orders {
+		if s.Order(id).GetOutcome() != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // ended says which of the orders have not ended.
