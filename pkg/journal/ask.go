@@ -81,7 +81,13 @@ func (j *Journal) respond(ctx context.Context, verb string, m *nats.Msg, answer 
 		reply.Header.Set(errorHeader, oneLine(err.Error()))
 	}
 	reply.Data = body
-	if err := m.RespondMsg(reply); err != nil {
+	err = m.RespondMsg(reply)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		reply.Data = nil
+		reply.Header.Set(errorHeader, fmt.Sprintf("the answer is longer than the %d bytes that a message may have; ask for less", j.nc.MaxPayload()))
+		err = m.RespondMsg(reply)
+	}
+	if err != nil {
 		j.cfg.Log.Warn().Err(err).Str("verb", verb).Msg("answer not sent")
 	}
 }

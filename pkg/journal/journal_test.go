@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -491,8 +492,13 @@ func TestAsk(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- j.Serve(ctx, "echo", func(_ context.Context, b []byte) ([]byte, error) {
-			if len(b) == 0 {
+			switch string(b) {
+			case "":
 				return nil, errors.New("nothing to say")
+			case "much":
+				return make([]byte, 2<<20), nil
+			case "much wrong":
+				return nil, errors.New(strings.Repeat("wrong ", 1<<20))
 			}
 			return b, nil
 		})
@@ -510,6 +516,11 @@ func TestAsk(t *testing.T) {
 	}
 	if _, err := j.Ask(t.Context(), "echo", nil); err == nil || err.Error() != "ask echo: nothing to say" {
 		t.Errorf("Ask = %v, want the server's error", err)
+	}
+	for _, q := range []string{"much", "much wrong"} {
+		if _, err := j.Ask(t.Context(), "echo", []byte(q)); err == nil || !strings.Contains(err.Error(), "1048576 bytes") {
+			t.Errorf("Ask(%s) = %v, want to hear that the answer is too long", q, err)
+		}
 	}
 	cancel()
 	if err := <-done; err != nil {
