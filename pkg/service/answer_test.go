@@ -17,7 +17,7 @@ import (
 )
 
 // start runs a runtime that answers, on servers of the test's own.
-func start(t *testing.T) (*service.Runtime, testenv.Redis) {
+func start(t testing.TB) (*service.Runtime, testenv.Redis) {
 	t.Helper()
 	redis := testenv.StartRedis(t)
 	v, err := view.Open(view.Config{URL: redis.URL})
@@ -38,7 +38,7 @@ func start(t *testing.T) (*service.Runtime, testenv.Redis) {
 	return rt, redis
 }
 
-func ask(t *testing.T, rt *service.Runtime, verb string, question, answer any) {
+func ask(t testing.TB, rt *service.Runtime, verb string, question, answer any) {
 	t.Helper()
 	body, err := json.Marshal(question)
 	if err != nil {
