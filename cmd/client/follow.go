@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"patchbay.io/cmd/story"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/service"
 )
 
 // most lines of a live display; more would not fit on a screen.
@@ -18,6 +20,13 @@ const mostRows = 20
 
 // frames of the spinner, one each tenth of a second.
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+// Who waits learns soon, and then now and then, which exchanges are out of reach: an order that
+// waits for one has no news of its own.
+const (
+	awayFirst = time.Second
+	awayEvery = 5 * time.Second
+)
 
 // follower follows orders on behalf of somebody who waits.
 type follower struct {
@@ -28,8 +37,10 @@ type follower struct {
 	from uint64
 	// silent prints nothing on the way.
 	silent bool
-	drawn  int // lines on the screen that are to be rewritten
-	frame  int
+	// away are the accounts of open orders whose exchange cannot be reached.
+	away  []news
+	drawn int // lines on the screen that are to be rewritten
+	frame int
 }
 
 // run takes facts from sequence on, until done says so or ctx ends.
@@ -50,6 +61,10 @@ func (f *follower) run(ctx context.Context, sequence uint64, done func() bool) e
 			}
 		})
 	})
+	far := make(chan []service.AccountState)
+	if !f.silent {
+		work.Go(func() error { f.askAway(ctx, far); return nil })
+	}
 	defer func() {
 		cancel()
 		_ = work.Wait() // it ends because it was told to
@@ -66,12 +81,52 @@ func (f *follower) run(ctx context.Context, sequence uint64, done func() bool) e
 			if err := f.fetch(ctx); err != nil {
 				return err
 			}
+		case all := <-far:
+			f.tellAway(all)
 		case now := <-tick.C:
 			f.frame++
 			f.draw(now)
 		}
 	}
 	return nil
+}
+
+// askAway asks again and again which exchanges are out of reach, until ctx ends.
+func (f *follower) askAway(ctx context.Context, far chan<- []service.AccountState) {
+	for wait := awayFirst; ; wait = awayEvery {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		all, err := away(ctx, f.j)
+		if err != nil {
+			continue // what cannot be asked is not said
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case far <- all:
+		}
+	}
+}
+
+// tellAway says, once for as long as it is so, that the exchange of an open order cannot be
+// reached.
+func (f *follower) tellAway(all []service.AccountState) {
+	var now []news
+	told := func(all []news, account string) bool {
+		return slices.ContainsFunc(all, func(n news) bool { return n.ID == account })
+	}
+	for _, a := range all {
+		if told(now, a.Account) || !slices.ContainsFunc(f.t.orders, func(tr *tracked) bool { return !tr.settled() && tr.order.GetAccount() == a.Account }) {
+			continue
+		}
+		now = append(now, news{f.j.Now(), event.Account, a.Account, "", "away", "from " + a.Service + ": " + a.Away +
+			`; calls are held back and it is tried again each few seconds, "patchbay accounts list" shows how it stands`})
+	}
+	f.print(slices.DeleteFunc(slices.Clone(now), func(n news) bool { return told(f.away, n.ID) }))
+	f.away = now
 }
 
 // fetch reads the last fact of connections that an order has named.
@@ -149,6 +204,9 @@ func (f *follower) rows(now time.Time) []string {
 			rows = append(rows, fmt.Sprintf("    %-9s  %s  %s  %s", c.leg, c.id,
 				f.out.paint(state, fmt.Sprintf("%-30s", state)), age(now, c.since)))
 		}
+	}
+	for _, n := range f.away {
+		rows = append(rows, fmt.Sprintf("  account %s  %s  %s", n.ID, f.out.paint(n.State, n.State), n.Text))
 	}
 	if len(hidden) > 0 {
 		var all []string

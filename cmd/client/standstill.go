@@ -39,20 +39,25 @@ func standstills(ctx context.Context, j *journal.Journal, facts []journal.Record
 		all = append(all, story.Wait{Who: "account " + name, What: "somebody to resume it", On: "operator", Since: &at,
 			Advice: service.PauseWords(p) + "; patchbay accounts resume " + name})
 	}
-	err := j.AskEach(ctx, service.VerbAccounts, func(answer []byte) error {
-		var some []service.AccountState
-		if err := json.Unmarshal(answer, &some); err != nil {
-			return err
+	far, err := away(ctx, j)
+	for _, a := range far {
+		if slices.Contains(accounts, a.Account) {
+			all = append(all, story.Wait{Who: a.Service, What: "the exchange to be in reach", On: "exchange " + a.Account,
+				Advice: a.Away + "; calls are held back and it is tried again each few seconds"})
 		}
-		for _, a := range some {
-			if a.Away != "" && slices.Contains(accounts, a.Account) {
-				all = append(all, story.Wait{Who: a.Service, What: "the exchange to be in reach", On: "exchange " + a.Account,
-					Advice: a.Away + "; calls are held back and it is tried again each few seconds"})
-			}
-		}
-		return nil
-	})
+	}
 	return slices.CompactFunc(all, func(a, b story.Wait) bool { return a.Who == b.Who && a.On == b.On }), err
+}
+
+// away asks every service which accounts' exchanges it cannot reach.
+func away(ctx context.Context, j *journal.Journal) (all []service.AccountState, err error) {
+	err = j.AskEach(ctx, service.VerbAccounts, func(answer []byte) error {
+		var some []service.AccountState
+		err := json.Unmarshal(answer, &some)
+		all = append(all, slices.DeleteFunc(some, func(a service.AccountState) bool { return a.Away == "" })...)
+		return err
+	})
+	return all, err
 }
 
 // concerned are the accounts of what has not come to its end: orders, and circuits that
