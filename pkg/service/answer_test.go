@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/service"
@@ -16,15 +17,15 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
-// start runs a runtime that answers, on servers of the test's own.
-func start(t testing.TB) (*service.Runtime, testenv.Redis) {
+// start runs a runtime that answers for accounts, on servers of the test's own.
+func start(t testing.TB, accounts ...account.Account) (*service.Runtime, testenv.Redis) {
 	t.Helper()
 	redis := testenv.StartRedis(t)
 	v, err := view.Open(view.Config{URL: redis.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt := &service.Runtime{Journal: testenv.Journal(t), View: v}
+	rt := &service.Runtime{Journal: testenv.Journal(t), View: v, Accounts: account.File{Accounts: accounts}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work errgroup.Group
 	work.Go(func() error { return rt.Answer(ctx) })

@@ -28,8 +28,7 @@ func FuzzQuestions(f *testing.F) {
 		f.Add(true, []byte(s))
 		f.Add(false, []byte(s))
 	}
-	rt, _ := start(f)
-	rt.Accounts = account.File{Accounts: []account.Account{{Name: "acme", API: account.ECX}}}
+	rt, _ := start(f, account.Account{Name: "acme", API: account.ECX})
 	_, err := rt.Journal.Append(f.Context(), journal.Record{}, event.Fact{
 		Entity: event.Entity{Noun: event.Order, ID: "o-1"}, Name: "accepted", By: "requester", Order: "o-1",
 		Data: &patchbayv1.Order{Id: "o-1", Fact: "accepted", Account: "acme", Source: "crm", IntentId: "i-1"},
