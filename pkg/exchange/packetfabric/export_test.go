@@ -4,6 +4,13 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
+// Known are how many entries a client has about circuits, of each kind.
+func (c *Client) Known() [4]int {
+	c.known.mu.Lock()
+	defer c.known.mu.Unlock()
+	return [4]int{len(c.known.circuits), len(c.known.requests), len(c.known.seen), len(c.known.named)}
+}
+
 // ReadRequest reads a request, for fuzzing.
 func ReadRequest(b []byte) (*patchbayv1.Connection, error) {
 	r, err := readRequest(b)

@@ -2,24 +2,31 @@ package packetfabric
 
 import (
 	"sync"
+	"time"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
+// goneFor is how long what is known of a circuit is kept while no answer names it. Who
+// watches asks for a circuit that lists lack within the hour.
+const goneFor = 24 * time.Hour
+
 // knowledge is what answers have told that later ones may not: which circuit a request
-// became, that it was there, and which customer a routing id leads to. It grows with the account's circuits.
+// became, that it was there, and which customer a routing id leads to. It has the circuits
+// that there are, those that answers have named in the last day, and the customers.
 type knowledge struct {
 	mu        sync.Mutex
 	circuits  map[string]string          // by request
 	requests  map[string]string          // by circuit
 	seen      map[string]bool            // circuits that were shown
+	named     map[string]time.Time       // when an answer last named a circuit
 	customers map[string]string          // by routing id
 	routes    map[string]map[string]bool // routing ids by customer
 }
 
 func newKnowledge() *knowledge {
 	return &knowledge{
-		circuits: map[string]string{}, requests: map[string]string{}, seen: map[string]bool{},
+		circuits: map[string]string{}, requests: map[string]string{}, seen: map[string]bool{}, named: map[string]time.Time{},
 		customers: map[string]string{}, routes: map[string]map[string]bool{},
 	}
 }
@@ -34,7 +41,22 @@ func (k *knowledge) became(request, circuit string) {
 	if old := k.circuits[request]; old != "" && old != circuit {
 		delete(k.requests, old)
 	}
-	k.circuits[request], k.requests[circuit] = circuit, request
+	k.circuits[request], k.requests[circuit], k.named[circuit] = circuit, request, time.Now()
+}
+
+// tidy forgets the circuits that no answer has named for long. It is called when the list of
+// all circuits has been read, so that those which are there have just been named.
+func (k *knowledge) tidy() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for circuit, at := range k.named {
+		if time.Since(at) > goneFor {
+			delete(k.circuits, k.requests[circuit])
+			delete(k.requests, circuit)
+			delete(k.seen, circuit)
+			delete(k.named, circuit)
+		}
+	}
 }
 
 // Remind notes which circuit a request had become when it was seen. Nothing else tells that
@@ -69,7 +91,7 @@ func (k *knowledge) requestOf(circuit string) string {
 func (k *knowledge) saw(circuit string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.seen[circuit] = true
+	k.seen[circuit], k.named[circuit] = true, time.Now()
 }
 
 func (k *knowledge) wasSeen(circuit string) bool {

@@ -236,6 +236,7 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 			s.others[string(q.Circuit)] = true
 		}
 	}
+	c.known.tidy()
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,32 @@ func TestAPIKey(t *testing.T) {
 		}
 		if n := f.logins(); n != 0 {
 			t.Errorf("%d logins, want none", n)
+		}
+	})
+}
+
+// What is known of a circuit is kept while it is there, and forgotten a day after it was last
+// heard of.
+func TestKnowledgeIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := quietFake()
+		c := bubble(t, f)
+		f.says(listVCs, "["+circuitText(vc, "Active")+","+circuitText(vc2, "Active")+"]")
+		f.says(listSent, "["+requestText("r-one", "provisioned", vc)+","+requestText("r-two", "provisioned", vc2)+"]")
+		list(t, c, exchange.Buyer, false)
+		f.says(listVCs, "["+circuitText(vc, "Active")+"]")
+		f.says(listSent, "[]")
+		for _, tt := range []struct {
+			after time.Duration
+			want  int
+		}{{23 * time.Hour, 2}, {2 * time.Hour, 1}, {48 * time.Hour, 1}} {
+			time.Sleep(tt.after)
+			if got := list(t, c, exchange.Buyer, false); !slices.Equal(got, []string{"r-one PROVISIONED"}) {
+				t.Errorf("listed %q, want the circuit that is there under its request's name", got)
+			}
+			if got := c.Known(); got != [4]int{tt.want, tt.want, tt.want, tt.want} {
+				t.Errorf("%v later %v circuits are known, want %d", tt.after, got, tt.want)
+			}
 		}
 	})
 }
