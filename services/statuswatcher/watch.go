@@ -24,8 +24,9 @@ const (
 	listTime = 5 * time.Minute
 	// partiesEvery is how often ports and profiles of an account are read again.
 	partiesEvery = time.Hour
-	// chasers is how many circuits of an account are asked for at one time.
-	chasers = 8
+	// chasers is how many circuits of an account are asked for at one time, should its budget
+	// allow that. With few of them circuits wait longer for their turn than for the exchange.
+	chasers = 32
 	// acquaintance is how long an account waits for the others to know their ports and
 	// profiles, so that circuits are announced by whom they belong to and with all parties.
 	acquaintance = 10 * time.Second
