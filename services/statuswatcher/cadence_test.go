@@ -134,3 +134,47 @@ func TestCadence(t *testing.T) {
 		}
 	})
 }
+
+// What waits for an account of ours is not asked for again and again: the answer brings a hint.
+func TestOwnAnswerIsWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name, profile string
+		least, most   int
+	}{
+		{"the seller is ours", "profile-1", 1, 1},
+		{"the seller is a stranger", "profile-9", 4, 6},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Stop()
+				j, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 24})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer j.Close()
+				w := newWorld(t, j)
+				stop := w.run(t, statuswatcher.Pace{})
+				defer stop()
+				time.Sleep(time.Minute) // the first sweeps are over
+				c := requested("x-1")
+				c.ZSide.ProfileId = tt.profile
+				w.m.put(c)
+				o := placing("o-1", "x-1")
+				w.order(t, o)
+				w.order(t, placed(o, "x-1"))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := steps(w.history(t, connection("x-1"))); got != "pending_approval.not_available" {
+					t.Fatalf("steps %q", got)
+				}
+				if n := w.m.count("get x-1"); n < tt.least || n > tt.most {
+					t.Errorf("%d looks, want %d to %d", n, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}
