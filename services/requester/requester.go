@@ -32,6 +32,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,7 @@ import (
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/journal"
+	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
@@ -207,13 +209,21 @@ func (r *Requester) wake(ctx context.Context, orders []string) error {
 	return nil
 }
 
-// relatedTo returns the orders that a fact names.
+// ownFacts are those after which whoever writes them goes on with the order himself: the nudge
+// that led to them is not done before there is nothing left to do, so none of their own would
+// find any more. Intake does not go on, nor does an order that cancels another.
+var ownFacts = []string{order.Placing, order.Placed, order.Uncertain, order.Completed, order.Failed}
+
+// relatedTo returns the orders that have something to do after a fact, as far as it names them.
 func relatedTo(rec journal.Record) ([]string, error) {
 	switch rec.Entity().Noun {
 	case event.Order:
 		o := new(patchbayv1.Order)
 		err := rec.Into(o)
-		related := []string{rec.Entity().ID, o.GetCancelledBy()}
+		related := []string{o.GetCancelledBy()}
+		if !slices.Contains(ownFacts, o.GetFact()) {
+			related = append(related, rec.Entity().ID)
+		}
 		if o.GetKind() != exchange.Create {
 			related = append(related, o.GetTargetOrderId())
 		}
