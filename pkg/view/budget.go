@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -149,16 +150,15 @@ func (v *View) Cool(ctx context.Context, account string, until time.Time) {
 	})
 }
 
-// cool lengthens a cooldown to ARGV[1] milliseconds from now, and returns how many are left.
+// cool lengthens a cooldown to ARGV[1] milliseconds from now.
 //
-// KEYS cooldown; ARGV milliseconds, which may be 0.
+// KEYS cooldown; ARGV milliseconds.
 var cool = redis.NewScript(clock + `
 	local left = (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now
-	if left >= tonumber(ARGV[1]) then return left end
-	if tonumber(ARGV[1]) > 0 then
+	if left < tonumber(ARGV[1]) then
 		redis.call('SET', KEYS[1], string.format('%d', now + ARGV[1]), 'PX', ARGV[1])
 	end
-	return tonumber(ARGV[1])`)
+	return 1`)
 
 // cooling returns how long to stay away from an account, as far as can be told. The time
 // is that of Redis, so that clocks need not agree.
@@ -166,13 +166,20 @@ func (v *View) cooling(ctx context.Context, account string) (time.Duration, erro
 	v.mu.Lock()
 	left := time.Until(v.cool[account])
 	v.mu.Unlock()
-	var shared int64
-	err := v.do(ctx, callTime, func(ctx context.Context) (err error) {
-		shared, err = cool.Run(ctx, v.rdb, []string{coolRoot + account}, 0).Int64()
-		return err
+	var shared time.Duration
+	err := v.do(ctx, callTime, func(ctx context.Context) error {
+		p := v.rdb.Pipeline() // each call asks, and a script costs many times as much
+		until, now := p.Get(ctx, coolRoot+account), p.Time(ctx)
+		if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		if ms, err := until.Int64(); err == nil { // else there is none, or nothing that can be read
+			shared = time.UnixMilli(ms).Sub(now.Val())
+		}
+		return nil
 	})
 	if over := ended(ctx); err != nil && over != nil {
 		return 0, over
 	}
-	return max(left, time.Duration(shared)*time.Millisecond), nil
+	return max(left, shared), nil
 }
