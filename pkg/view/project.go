@@ -22,6 +22,10 @@ const (
 	buildPart  = 8192
 )
 
+// gather is the least time between two writes of facts as they come: one write of many costs
+// Redis little more than one of one.
+const gather = 20 * time.Millisecond
+
 // patience is how long a rebuild waits for a Redis that does not answer.
 const patience = 20 * time.Second
 
@@ -283,11 +287,12 @@ func (b *builder) alive(ctx context.Context) error {
 // follow writes facts as they come, until the view is not of m's generation any more.
 func (v *View) follow(ctx context.Context, j *journal.Journal, m mark) error {
 	v.note(func(p *Progress) { p.Done = true })
-	f := &follower{v: v, gen: m.gen, turn: make(chan struct{}, 1)}
+	f := &follower{v: v, gen: m.gen, turn: make(chan struct{}, 1), ready: make(chan struct{}, 1)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return j.Follow(ctx, journal.From{Seq: m.seq + 1}, nil, func(r journal.Record) error { return f.take(ctx, r) })
 	})
+	g.Go(func() error { return f.write(ctx) })
 	g.Go(func() error { return f.check(ctx, j) })
 	return g.Wait()
 }
@@ -302,6 +307,7 @@ type follower struct {
 	turn    chan struct{}
 	waiting []entry
 	seq     uint64
+	ready   chan struct{} // there is something to write, and no more at hand
 }
 
 func (f *follower) take(ctx context.Context, r journal.Record) error {
@@ -316,10 +322,39 @@ func (f *follower) take(ctx context.Context, r journal.Record) error {
 			f.waiting = append(f.waiting, e)
 		}
 	}
-	if r.Pending > 0 && len(f.waiting) < batch {
-		return nil
+	if len(f.waiting) >= batch {
+		return f.flush(ctx)
 	}
-	return f.flush(ctx)
+	if r.Pending == 0 {
+		select {
+		case f.ready <- struct{}{}:
+		default: // it is known
+		}
+	}
+	return nil
+}
+
+// write writes what take has gathered, at once after a lull and else together with what comes
+// within a moment, until ctx ends.
+func (f *follower) write(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.ready:
+		}
+		f.turn <- struct{}{}
+		err := f.flush(ctx)
+		<-f.turn
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(gather):
+		}
+	}
 }
 
 // flush needs the turn.
