@@ -241,8 +241,9 @@ func TestAfterArchive(t *testing.T) {
 		placed := w.fact(id, order.Placed)
 		w.ready(placed)
 		w.ended(id)
-		connection := placed.GetLegs()[0].GetConnectionId()
-		w.turn(placed.GetLegs()[0].GetExchangeId(), "DEPROVISIONED", "NOT_AVAILABLE")
+		connection, at := placed.GetLegs()[0].GetConnectionId(), placed.GetLegs()[0].GetExchangeId()
+		w.announce(at, func(t *patchbayv1.Transition) { t.Connection.OrderId = id }) // so its end frees the order's tag
+		w.turn(at, "DEPROVISIONED", "NOT_AVAILABLE")
 		time.Sleep(2 * time.Minute)
 		rep, err := archive.Run(w.t.Context(), w.j, filepath.Join(w.t.TempDir(), "a"), archive.Options{
 			Before: w.j.Now().Add(-time.Minute)})
