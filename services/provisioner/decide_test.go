@@ -1,8 +1,10 @@
 package provisioner
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -260,4 +262,26 @@ func TestReserve(t *testing.T) {
 	if again.GetPortId() != "" || !slices.Equal(again.GetTaken(), []string{"d1/100"}) {
 		t.Errorf("tried = %v, want d1/100 among the taken", again)
 	}
+}
+
+// Where the first of a pair lands is remembered while its twin may come, and no longer.
+func TestTwinsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tags := newTags(nil)
+		for day := range 365 {
+			group := fmt.Sprint("group-", day)
+			tags.pair(group, "p-1")
+			tags.pair(group, "p-1") // it lands anew on the same port
+			if got := tags.ports(group); !slices.Equal(got, []string{"p-1"}) {
+				t.Fatalf("%s lands on %q, want p-1", group, got)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		if n := len(tags.twins); n != 31 {
+			t.Errorf("after a year of one group a day %d are known, want those of 30 days and today's", n)
+		}
+		if tags.part("group-364"); len(tags.ports("group-364")) != 0 || len(tags.ports("group-340")) != 1 {
+			t.Error("want the group that was given up forgotten, and another of this month known")
+		}
+	})
 }

@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,9 +21,19 @@ type tags struct {
 
 	mu     sync.Mutex
 	loaded bool
-	taken  map[string]bool     // by the key of the tag's hold
-	twins  map[string][]string // ports on which the circuits of a redundancy group land
-	used   map[onPort]inUse    // what the exchange said
+	taken  map[string]bool  // by the key of the tag's hold
+	twins  map[string]twins // by redundancy group
+	used   map[onPort]inUse // what the exchange said
+}
+
+// twinsFor is how long it is remembered where the first of a pair lands: its twin is wanted
+// elsewhere, if that is approved by then.
+const twinsFor = 30 * 24 * time.Hour
+
+// twins are the ports on which the circuits of a redundancy group land, and since when.
+type twins struct {
+	ports []string
+	at    time.Time
 }
 
 // knownFor is how long what an exchange says of a port's tags is believed. It is believed
@@ -40,7 +51,7 @@ type inUse struct {
 }
 
 func newTags(j *journal.Journal) *tags {
-	return &tags{journal: j, loading: make(chan struct{}, 1), taken: map[string]bool{}, twins: map[string][]string{},
+	return &tags{journal: j, loading: make(chan struct{}, 1), taken: map[string]bool{}, twins: map[string]twins{},
 		used: map[onPort]inUse{}}
 }
 
@@ -131,14 +142,20 @@ func (t *tags) pair(group, port string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.twins[group] = append(t.twins[group], port)
+	maps.DeleteFunc(t.twins, func(_ string, old twins) bool { return time.Since(old.at) > twinsFor })
+	known := t.twins[group]
+	if !slices.Contains(known.ports, port) {
+		known.ports = append(known.ports, port)
+	}
+	known.at = time.Now()
+	t.twins[group] = known
 }
 
 // ports returns where circuits of a group land, as far as this process knows.
 func (t *tags) ports(group string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Clone(t.twins[group])
+	return slices.Clone(t.twins[group].ports)
 }
 
 // part forgets a group.
