@@ -242,6 +242,10 @@ func TestSubmit(t *testing.T) {
 		case data.Name == "doomed":
 			step("accepted", "", nil)
 			step("failed", "failed", &patchbayv1.Failure{Reason: "rejected", Message: "the other company rejected the request"})
+		case data.Name == "azure":
+			step("accepted", "", nil)
+			h.connection(&patchbayv1.Connection{Id: "c-" + id, OrderId: id, Status: "PROVISIONED", ProviderStatus: "PENDING_BGP"})
+			step("completed", "completed", nil)
 		default:
 			step("accepted", "", nil)
 			h.connection(&patchbayv1.Connection{Id: "c-" + id, ExchangeId: "X", OrderId: id, Leg: "primary", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
@@ -263,6 +267,7 @@ func TestSubmit(t *testing.T) {
 		{"invalid at once", `{"name":"bad"}`, nil, exitInvalid, []string{"invalid", "FIELD", "a good name", "try good"}},
 		{"invalid", `{"name":"bad","description":"2"}`, []string{"--wait"}, exitInvalid, []string{"1 violation", "a good name"}},
 		{"failed", `{"name":"doomed"}`, []string{"--wait"}, exitFailed, []string{"rejected: the other company rejected"}},
+		{"second confirmation", `{"name":"azure"}`, []string{"--wait"}, 0, []string{"waits for BGP peering at the cloud on buyer: set up"}},
 		{"still waiting", `{"name":"slow"}`, []string{"--wait", "--timeout", "300ms"}, exitWaiting, []string{"accepted", "Still waiting", "patchbay explain"}},
 		{"taken", `{"name":"slow","description":"2"}`, nil, 0, []string{"accepted"}},
 		{"JSON", `{"name":"good","description":"2"}`, []string{"--wait", "--json"}, 0,

@@ -99,6 +99,6 @@ func unsaid(told, more []story.Wait) []story.Wait {
 // printStandstills says on a line each what stands still.
 func printStandstills(out screen, all []story.Wait) {
 	for _, w := range all {
-		fmt.Fprintf(out, "%s waits for %s on %s: %s\n", w.Who, w.What, w.On, w.Advice)
+		fmt.Fprintf(out, "%s %s\n", w.Who, w.Line())
 	}
 }

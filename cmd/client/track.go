@@ -165,6 +165,9 @@ func (t *tracker) takeConnection(r journal.Record, id string) []news {
 		}
 	}
 	slices.Sort(marks)
+	if d := story.Duty(step.GetTo()); d.What != "" {
+		marks = append(marks, d.Line())
+	}
 	return []news{{
 		r.Stamp, event.Connection, id, conn.GetOrderId(),
 		conn.GetStatus() + "/" + conn.GetProviderStatus(),

@@ -163,6 +163,9 @@ func (t *teller) describeStep(s *Step, now *telling) {
 	if step.GetFirst() {
 		s.say("%s at %s", strings.TrimSpace(c.GetName()+" "+c.GetExchangeId()), c.GetExchange())
 	}
+	if d := Duty(to); d.What != "" {
+		s.say("%s", d.Line())
+	}
 	if c.GetRejectComment() != "" && to.GetStatus() == "REJECTED" {
 		s.say("the seller says: %s", c.GetRejectComment())
 	}

@@ -307,6 +307,10 @@ func (t *teller) circuit(e event.Entity, last *telling) {
 		told.Bills = "unknown"
 	}
 	t.story.Circuits = append(t.story.Circuits, told)
+	if d := Duty(last.step.GetTo()); d.What != "" {
+		d.Who, d.Since = last.who, &at
+		t.story.Waits = append(t.story.Waits, d)
+	}
 	asked := t.last[event.Entity{Noun: event.Approval, ID: e.ID}]
 	if !s.Waits() || asked != nil && open(asked.asked) {
 		return
