@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,18 +57,45 @@ func TestSimulation(t *testing.T) {
 	t.Log(sum)
 }
 
-// spinning is how long a world may take in real time. One in which something goes round
-// and round without ever waiting stops virtual time, and would take for ever.
+// spinning is how long virtual time may stand still in real time. Where something goes
+// round and round without ever waiting it would stand still for ever.
 const spinning = 3 * time.Minute
 
 // runWorld plays one seed and returns how long it took in the world.
 func runWorld(t *testing.T, seed uint64, sum *tally) (took time.Duration) {
-	watch := time.AfterFunc(spinning, func() {
-		debug.SetTraceback("all")
-		panic(fmt.Sprintf("after %v virtual time stands still; run it alone with: make sim SEED=%d", spinning, seed))
-	})
-	defer watch.Stop()
+	var seconds atomic.Int64 // that virtual time has gone on
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		for last := int64(-1); ; {
+			select {
+			case <-over:
+				return
+			case <-time.After(spinning):
+			}
+			now := seconds.Load()
+			if now == last {
+				debug.SetTraceback("all")
+				panic(fmt.Sprintf("for %v virtual time has stood still; run it alone with: make sim SEED=%d", spinning, seed))
+			}
+			last = now
+		}
+	}()
 	synctest.Test(t, func(t *testing.T) {
+		clock := time.NewTicker(time.Second)
+		ended := make(chan struct{})
+		defer close(ended)
+		defer clock.Stop()
+		go func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-clock.C:
+					seconds.Add(1)
+				}
+			}
+		}()
 		draw := rand.New(rand.NewPCG(seed, 2))
 		d := dramaOf(draw.IntN)
 		start := time.Now()
