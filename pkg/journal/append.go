@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
@@ -68,34 +69,18 @@ func (r Record) Into(m proto.Message) error { return event.Unmarshal(r.Event.Dat
 func (r Record) Number() uint64 { return event.Sequence(r.Event) }
 
 // Last returns the last fact of e, as the stream's leader has it; the zero Record if
-// there is none. In a [Handler] that was woken by a fact of e it is that one, or a newer.
+// there is none. A [Handler] that was woken by a fact finds that fact, or a newer one of the
+// same entity, and all that was there before it.
 func (j *Journal) Last(ctx context.Context, e event.Entity) (Record, error) {
 	return j.last(ctx, Facts, e.Filter())
 }
 
 func (j *Journal) last(ctx context.Context, stream, filter string) (Record, error) {
-	deadline := time.Now().Add(appendTry)
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		m, err := j.lastMessage(ctx, stream, filter)
-		if err != nil {
-			return Record{}, err
-		}
-		n := nudgeOf(ctx)
-		if stream != Facts || n.filter != filter || m != nil && m.Sequence >= n.seq {
-			if m == nil {
-				return Record{}, nil
-			}
-			return rawRecord(stream, m)
-		}
-		if time.Now().After(deadline) {
-			return Record{}, fmt.Errorf("read %s: the leader does not know fact %d yet", filter, n.seq)
-		}
-		select {
-		case <-ctx.Done():
-			return Record{}, ctx.Err()
-		case <-time.After(wait):
-		}
+	m, err := j.lastMessage(ctx, stream, filter)
+	if err != nil || m == nil {
+		return Record{}, err
 	}
+	return rawRecord(stream, m)
 }
 
 // nudge is the fact that woke a handler. A consumer's server may hand a fact out before the
@@ -104,26 +89,56 @@ func (j *Journal) last(ctx context.Context, stream, filter string) (Record, erro
 type nudge struct {
 	filter string
 	seq    uint64
+	// known: the leader has applied the fact, and so all before it.
+	known atomic.Bool
 }
 
 type nudgeKey struct{}
 
-func nudgeOf(ctx context.Context) nudge {
-	n, _ := ctx.Value(nudgeKey{}).(nudge)
-	return n
-}
-
 // nudged remembers r for the reads of its handler.
 func nudged(ctx context.Context, r Record) context.Context {
 	if e := r.Entity(); r.Stream == Facts && e != (event.Entity{}) {
-		return context.WithValue(ctx, nudgeKey{}, nudge{e.Filter(), r.Seq})
+		return context.WithValue(ctx, nudgeKey{}, &nudge{filter: e.Filter(), seq: r.Seq})
 	}
 	return ctx
 }
 
+// await waits until the leader knows n, and returns the last message of its entity.
+func (j *Journal) await(ctx context.Context, n *nudge) (*jetstream.RawStreamMsg, error) {
+	deadline := time.Now().Add(appendTry)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		m, err := j.askLast(ctx, Facts, n.filter)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil && m.Sequence >= n.seq {
+			n.known.Store(true)
+			return m, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("read %s: the leader does not know fact %d yet", n.filter, n.seq)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
 // lastMessage is the last message that a filter matches, as the leader has it; nil if there
-// is none.
+// is none. In a handler the leader knows what woke it.
 func (j *Journal) lastMessage(ctx context.Context, stream, filter string) (*jetstream.RawStreamMsg, error) {
+	if n, ok := ctx.Value(nudgeKey{}).(*nudge); ok && stream == Facts && !n.known.Load() {
+		if m, err := j.await(ctx, n); err != nil || n.filter == filter {
+			return m, err
+		}
+	}
+	return j.askLast(ctx, stream, filter)
+}
+
+// askLast asks the leader for the last message that a filter matches.
+func (j *Journal) askLast(ctx context.Context, stream, filter string) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTry)
 	defer cancel()
 	m, err := j.streams[stream].GetLastMsgForSubject(ctx, filter)
@@ -136,18 +151,44 @@ func (j *Journal) lastMessage(ctx context.Context, stream, filter string) (*jets
 	return m, nil
 }
 
-// Intent reads the intent or decision at seq; the zero Record if it was deleted.
+// Intent reads the intent or decision at seq; the zero Record if it was deleted. The leader
+// may not have applied yet what another server has handed out; it is given some seconds.
 func (j *Journal) Intent(ctx context.Context, seq uint64) (Record, error) {
+	deadline, known := time.Now().Add(appendTry), false
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		m, err := j.askIntent(ctx, seq)
+		switch {
+		case err != nil:
+			return Record{}, fmt.Errorf("read intent %d: %w", seq, err)
+		case m != nil:
+			return rawRecord(Intents, m)
+		case known || time.Now().After(deadline):
+			return Record{}, nil
+		}
+		info, err := j.streams[Intents].Info(ctx)
+		if err != nil {
+			return Record{}, fmt.Errorf("read intent %d: %w", seq, err)
+		}
+		if known = info.State.LastSeq >= seq; known {
+			continue // it may have come between the two answers
+		}
+		select {
+		case <-ctx.Done():
+			return Record{}, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// askIntent asks the leader for the intent or decision at seq; nil if it has none.
+func (j *Journal) askIntent(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTry)
 	defer cancel()
 	m, err := j.streams[Intents].GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Record{}, nil
+		return nil, nil
 	}
-	if err != nil {
-		return Record{}, fmt.Errorf("read intent %d: %w", seq, err)
-	}
-	return rawRecord(Intents, m)
+	return m, err
 }
 
 // DropIntent deletes the intent at seq, secrets and all. It is not an error if it is gone.

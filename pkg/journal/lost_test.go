@@ -77,8 +77,8 @@ func TestClientAsksAgain(t *testing.T) {
 	}
 }
 
-// A handler that reads what woke it finds that, or something newer, though the leader does
-// not know it yet.
+// A handler that reads what woke it, or what was there before, finds that or something newer,
+// though the leader does not know it yet.
 func TestReadOfNudge(t *testing.T) {
 	t.Parallel()
 	if testenv.Clustered() {
@@ -102,27 +102,28 @@ func TestReadOfNudge(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	way := &misled{server: n.URL, word: []byte("$JS.API.STREAM.MSG.GET.JOURNAL"), other: []byte("nobody.STREAM.MSG.GET.JOURNALS")}
-	reader := n.Open(t, journal.Config{InProcess: way})
-	want, err := writer.Append(t.Context(), journal.Record{}, fact("o-1", "accepted"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	got := make(chan uint64, 1)
-	err = reader.Consume(ctx, journal.Consumer{Durable: "test", Stream: journal.Facts, Filters: []string{"patchbay.order.>"}},
-		func(ctx context.Context, r journal.Record) error {
+	before := mustAppend(t, writer, journal.Record{}, fact("o-1", "accepted"))
+	nudge := mustAppend(t, writer, journal.Record{}, fact("o-2", "accepted"))
+	for _, want := range []journal.Record{nudge, before} {
+		way := &misled{server: n.URL, word: []byte("$JS.API.STREAM.MSG.GET.JOURNAL"), other: []byte("nobody.STREAM.MSG.GET.JOURNALS")}
+		reader := n.Open(t, journal.Config{InProcess: way})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got := make(chan uint64, 1)
+		err = reader.Consume(ctx, journal.Consumer{
+			Durable: "reads-" + want.Entity().ID, Stream: journal.Facts, Filters: []string{nudge.Entity().Filter()},
+		}, func(ctx context.Context, r journal.Record) error {
 			defer cancel()
-			last, err := reader.Last(ctx, r.Entity())
+			last, err := reader.Last(ctx, want.Entity())
 			got <- last.Seq
 			return err
 		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if seq := <-got; seq != want.Seq || !way.done.Load() {
-		t.Errorf("the handler of fact %d reads fact %d (misled: %v)", want.Seq, seq, way.done.Load())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seq := <-got; seq != want.Seq || !way.done.Load() {
+			t.Errorf("of %s the handler of fact %d reads fact %d, want %d (misled: %v)", want.Entity(), nudge.Seq, seq, want.Seq, way.done.Load())
+		}
 	}
 }
 
