@@ -135,11 +135,12 @@ func TestDiskFull(t *testing.T) {
 			r := read(t, p.NATS)
 			kept := 0
 			offer := func() bool { return r.offer(fmt.Sprintf("create-%d", kept), single(kept)) }
-			for kept < n/2 && offer() {
-				kept++
-			}
-			if kept < n/2 {
-				t.Fatalf("intent %d was not acknowledged, with room", kept)
+			for deadline := time.Now().Add(time.Minute); kept < n/2; {
+				if offer() {
+					kept++
+				} else if time.Now().After(deadline) {
+					t.Fatalf("intent %d was not acknowledged, with room", kept)
+				}
 			}
 			d.take(p)
 			full := time.Now()

@@ -119,7 +119,7 @@ func (p *program) finish() {
 	_ = p.cmd.Process.Signal(syscall.SIGINT) // it may have ended
 	select {
 	case <-p.ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second): // twenty are for calls that have begun
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended just now
 		select {
 		case <-p.ended: // it has told what it waits for
