@@ -40,6 +40,7 @@ type client struct {
 	exchange.Client // the rest is not for watchers
 	m               *market
 	parties         exchange.Parties
+	sweeps          int // over everything
 	sees            func(role string, c *patchbayv1.Connection) bool
 }
 
@@ -86,6 +87,8 @@ func (c *client) List(_ context.Context, role string, moving bool, yield func(*p
 	kind := "all"
 	if moving {
 		kind = "moving"
+	} else {
+		c.sweeps++
 	}
 	c.m.calls[kind]++
 	c.m.calls[role]++
@@ -139,6 +142,13 @@ func (m *market) remove(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.circuits, id)
+}
+
+// swept counts a client's sweeps over everything.
+func (c *client) swept() int {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	return c.sweeps
 }
 
 func (m *market) count(call string) int {

@@ -126,15 +126,22 @@ func steps(rs []journal.Record) string {
 	return strings.Join(all, " ")
 }
 
-// settled waits until the exchange was swept whole twice from now on.
+// settled waits until every account has swept the exchange whole twice from now on; a third
+// sweep begins when the second is over.
 func (w *world) settled(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for from := w.m.count("all"); w.m.count("all") < from+5; {
-		if time.Now().After(deadline) {
-			t.Fatal("no full sweeps for 10s")
+	from := map[string]int{}
+	for name, c := range w.rt.Clients {
+		from[name] = c.(interface{ swept() int }).swept()
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	for name, c := range w.rt.Clients {
+		for c.(interface{ swept() int }).swept() < from[name]+3 {
+			if time.Now().After(deadline) {
+				t.Fatalf("no full sweeps of %s for 60s", name)
+			}
+			waitABit(t)
 		}
-		waitABit(t)
 	}
 }
 
