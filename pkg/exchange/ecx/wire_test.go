@@ -55,32 +55,35 @@ func TestBrokenWires(t *testing.T) {
 		t.Cleanup(func() { _ = l.Close(); <-done })
 		return "http://" + l.Addr().String(), &posts
 	}
-	reset := func(c net.Conn) {
+	reset := func(c net.Conn, _ func()) {
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // a close is a reset then
 		}
 	}
 	tests := []struct {
 		name   string
-		do     func(net.Conn)
+		do     func(c net.Conn, timeOver func())
 		answer string
 	}{
 		{"reset", reset, "connection reset"},
-		{"closed", func(net.Conn) {}, "connection closed"},
-		{"cut in the body", func(c net.Conn) {
+		{"closed", func(net.Conn, func()) {}, "connection closed"},
+		{"cut in the body", func(c net.Conn, _ func()) {
 			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"primaryConnectionId\":\""+circuitA+"\"")
 		}, "connection closed"},
-		{"silence", func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }, "deadline exceeded"},
-		{"not HTTP", func(c net.Conn) { fmt.Fprint(c, "hello\r\n\r\n") }, "malformed"},
-		{"endless", func(c net.Conn) {
+		{"silence", func(c net.Conn, timeOver func()) {
+			timeOver()
+			_, _ = c.Read(make([]byte, 1)) // until the client has given up
+		}, "deadline exceeded"},
+		{"not HTTP", func(c net.Conn, _ func()) { fmt.Fprint(c, "hello\r\n\r\n") }, "malformed"},
+		{"endless", func(c net.Conn, _ func()) {
 			fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat(" ", 4<<20+1))
 		}, "longer than 4 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			base, posts := serve(t, tt.do)
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
+			ctx, end := context.WithCancelCause(t.Context())
+			defer end(nil)
+			base, posts := serve(t, func(c net.Conn) { tt.do(c, func() { end(context.DeadlineExceeded) }) })
 			out := client(t, base, nil).Place(ctx, exchange.Placement{Intent: single(t), Legs: bothLegs})
 			if out.Class != exchange.Unknown || !strings.Contains(out.Answer, tt.answer) {
 				t.Errorf("Place = %+v, want unknown, answer %q: it may have been created", out, tt.answer)
