@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,6 +22,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	defer server.Stop()
 	rdb := redis.NewClient(&redis.Options{
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return server.Dial() }, MaxRetries: -1,
+		ReadTimeout: time.Minute, WriteTimeout: time.Minute,
 	})
 	defer func() { _ = rdb.Close() }() // nothing is kept
 	const n = 2000
