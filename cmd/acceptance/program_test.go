@@ -163,9 +163,16 @@ func (p *program) kill() {
 // run runs another command of the program to its end, and returns its output and exit code.
 func (p *program) run(args ...string) (string, int) {
 	p.t.Helper()
+	return p.runIn("", args...)
+}
+
+// runIn runs it in a folder.
+func (p *program) runIn(dir string, args ...string) (string, int) {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append(args, "--nats-url", p.NATS)...)
+	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code >= 0 {
 		return string(out), code
