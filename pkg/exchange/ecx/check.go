@@ -9,13 +9,10 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/equinix"
 	"patchbay.io/pkg/exchange/wire"
 	"patchbay.io/pkg/status"
 )
-
-// Tags that are sent. The guide allows 4093 and 4094 too, the documents of Fabric do
-// not, and the circuits are the same.
-const minTag, maxTag = 2, 4092
 
 // facts are what the exchange says about an intent's ports, profiles and keys.
 type facts struct {
@@ -128,10 +125,10 @@ func (c *checker) tag(l exchange.Leg, side string, t *patchbayv1.Tag, p *exchang
 	path := l.Field(side, "tag")
 	switch {
 	case t == nil:
-		c.violate(l.Which+"."+side+".tag", nil, "a tag", tagHint(p))
+		c.violate(l.Which+"."+side+".tag", nil, "a tag", equinix.TagHint(p))
 		return
 	case t.GetUntagged():
-		c.violate(path+".untagged", true, "absent: ECX v3 has tagged circuits only", tagHint(p))
+		c.violate(path+".untagged", true, "absent: ECX v3 has tagged circuits only", equinix.TagHint(p))
 		return
 	}
 	for _, n := range []struct {
@@ -145,33 +142,18 @@ func (c *checker) tag(l exchange.Leg, side string, t *patchbayv1.Tag, p *exchang
 	switch {
 	case p == nil:
 	case p.Encapsulation == dot1q && t.STag != nil:
-		c.violate(path+".sTag", t.GetSTag(), "absent: port "+p.ID+" is Dot1q", tagHint(p))
+		c.violate(path+".sTag", t.GetSTag(), "absent: port "+p.ID+" is Dot1q", equinix.TagHint(p))
 	case p.Encapsulation == dot1q && t.CTag != nil:
-		c.violate(path+".cTag", t.GetCTag(), "absent: port "+p.ID+" is Dot1q", tagHint(p))
+		c.violate(path+".cTag", t.GetCTag(), "absent: port "+p.ID+" is Dot1q", equinix.TagHint(p))
 	case p.Encapsulation == qinq && t.Vlan != nil:
-		c.violate(path+".vlan", t.GetVlan(), "absent: port "+p.ID+" is QinQ", tagHint(p))
+		c.violate(path+".vlan", t.GetVlan(), "absent: port "+p.ID+" is QinQ", equinix.TagHint(p))
 	}
-}
-
-func tagHint(p *exchange.Port) string {
-	switch {
-	case p == nil:
-		return `give {"vlan": n} on a Dot1q port, {"sTag": n} on a QinQ port`
-	case p.Encapsulation == qinq:
-		return `give {"sTag": n}, and "cTag" where the Z side is Dot1q`
-	}
-	return `give {"vlan": n}`
 }
 
 func (c *checker) inRange(field string, n int32) {
-	if n >= minTag && n <= maxTag {
-		return
+	if hint := equinix.NoTag(n); hint != "" {
+		c.violate(field, n, equinix.TagRule, hint)
 	}
-	hint := "choose another tag"
-	if n == 4093 || n == 4094 {
-		hint = "the exchange's documents disagree about 4093 and 4094, so neither is used; choose another tag"
-	}
-	c.violate(field, n, fmt.Sprintf("a number from %d to %d", minTag, maxTag), hint)
 }
 
 // zEncapsulation is that of the Z side, empty if it is not known.
@@ -234,8 +216,7 @@ func (c *checker) zTag(l exchange.Leg, wanted bool, why string) {
 		if rest, inherited := strings.CutPrefix(path, exchange.Primary); inherited && !c.blamed(path) {
 			path = l.Which + rest
 		}
-		c.violate(path, nil, "a C-tag on the Z side: "+why+" needs one",
-			fmt.Sprintf("a number from %d to %d", minTag, maxTag))
+		c.violate(path, nil, "a C-tag on the Z side: "+why+" needs one", equinix.TagRule)
 	case !wanted && given != nil:
 		c.violate(path, *given, "absent: "+why+" takes no C-tag on the Z side", "leave it out")
 	}

@@ -1,4 +1,5 @@
-// Package equinix logs in at Equinix, whose token endpoint ECX v3 and Fabric v4 share.
+// Package equinix is what ECX v3 and Fabric v4 share: how to log in at their token endpoint,
+// and what tags there are.
 //
 // Five refused logins in a row lock the account. So a refusal is remembered and not
 // repeated before a pause that grows; new credentials are tried at once. Each [wire.Login]

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// Tags that are sent. The guide allows 4093 and 4094 too, the schema does not.
-	minTag, maxTag = 2, 4092
 	// mostName is the guide's limit; the schema states none.
 	mostName = 24
 	// mostEmails is how many addresses a notification has (guide of service tokens).

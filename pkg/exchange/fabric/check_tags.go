@@ -7,6 +7,7 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/equinix"
 )
 
 // port checks a port of the account's own, and the tag's form and numbers on it.
@@ -22,11 +23,11 @@ func (c *checker) port(l leg, side string, e *patchbayv1.Endpoint) {
 	case p.Encapsulation == untagged && exchange.Outer(t) != 0:
 		c.violate(path, exchange.Outer(t), "absent: port "+p.ID+" is untagged", "leave the tag out")
 	case p.Encapsulation == dot1q && t.STag != nil:
-		c.violate(path+".sTag", t.GetSTag(), "absent: port "+p.ID+" is Dot1q", tagHint(p))
+		c.violate(path+".sTag", t.GetSTag(), "absent: port "+p.ID+" is Dot1q", equinix.TagHint(p))
 	case p.Encapsulation == dot1q && t.CTag != nil:
-		c.violate(path+".cTag", t.GetCTag(), "absent: port "+p.ID+" is Dot1q", tagHint(p))
+		c.violate(path+".cTag", t.GetCTag(), "absent: port "+p.ID+" is Dot1q", equinix.TagHint(p))
 	case p.Encapsulation == qinq && t.Vlan != nil:
-		c.violate(path+".vlan", t.GetVlan(), "absent: port "+p.ID+" is QinQ", tagHint(p))
+		c.violate(path+".vlan", t.GetVlan(), "absent: port "+p.ID+" is QinQ", equinix.TagHint(p))
 	}
 }
 
@@ -73,22 +74,10 @@ func (c *checker) knownPorts() string {
 	return "ports of this account: " + strings.Join(names, ", ")
 }
 
-func tagHint(p *exchange.Port) string {
-	if p.Encapsulation == qinq {
-		return `give {"sTag": n}, and "cTag" where the Z side is Dot1q`
-	}
-	return `give {"vlan": n}`
-}
-
 func (c *checker) inRange(field string, n int32) {
-	if n >= minTag && n <= maxTag {
-		return
+	if hint := equinix.NoTag(n); hint != "" {
+		c.violate(field, n, equinix.TagRule, hint)
 	}
-	hint := "choose another tag"
-	if n == 4093 || n == 4094 {
-		hint = "the exchange's documents disagree about 4093 and 4094, so neither is used; choose another tag"
-	}
-	c.violate(field, n, fmt.Sprintf("a number from %d to %d", minTag, maxTag), hint)
 }
 
 // tags holds both sides' tags against each other, by the combinations that the samples of
