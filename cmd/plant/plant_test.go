@@ -45,19 +45,6 @@ func TestOverlayRefuses(t *testing.T) {
 	}
 }
 
-// What is planted in the sources of today finds its place there.
-func TestBugsFit(t *testing.T) {
-	checkout, err := plant.Checkout(t.Context())
-	if err != nil {
-		t.Skipf("the sources are not in a checkout: %v", err)
-	}
-	for name, bug := range map[string][]plant.Change{"NoCompare": plant.NoCompare, "AcknowledgeFirst": plant.AcknowledgeFirst} {
-		if _, err := plant.Overlay(checkout, t.TempDir(), bug); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
