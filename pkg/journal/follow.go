@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -188,7 +190,7 @@ func (j *Journal) recordAnyway(stream string, m delivery) Record {
 	return r
 }
 
-// Each hands the last fact of every entity that the filters match to yield, in no order,
+// Each hands the last fact of every entity that the filters match to yield, oldest first,
 // and returns when all that was there at the start was handed over.
 func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record) error) error {
 	return j.Newest(ctx, filters, 0, func(p Part) error {
@@ -203,7 +205,7 @@ func (j *Journal) Each(ctx context.Context, filters []string, yield func(Record)
 
 // Part is some of what [Journal.Newest] reads.
 type Part struct {
-	// Records are of different entities, in no order.
+	// Records are of different entities, oldest first.
 	Records []Record
 	// Seen of Total messages were read.
 	Seen, Total uint64
@@ -259,6 +261,7 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 			for _, m := range p.newest {
 				records = append(records, j.recordAnyway(Facts, m))
 			}
+			slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Seq, b.Seq) })
 			if err := yield(Part{records, p.seen, p.total}); err != nil {
 				return err
 			}

@@ -1,10 +1,12 @@
 package journal_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -439,8 +441,8 @@ func TestUnreadableFact(t *testing.T) {
 	}
 }
 
-// Parts have the newest facts only, each entity once in a part, and all of them together the
-// newest of all.
+// Parts have the newest facts only, each entity once in a part and oldest first, and all of
+// them together the newest of all.
 func TestNewest(t *testing.T) {
 	n := testenv.StartNATS(t)
 	j := n.Open(t, journal.Config{})
@@ -465,6 +467,9 @@ func TestNewest(t *testing.T) {
 				t.Errorf("by %d: %d of %d read, after %d", size, p.Seen, p.Total, seen)
 			}
 			seen = p.Seen
+			if !slices.IsSortedFunc(p.Records, func(a, b journal.Record) int { return cmp.Compare(a.Seq, b.Seq) }) {
+				t.Errorf("by %d: a part is not oldest first", size)
+			}
 			in := map[event.Entity]bool{}
 			for _, r := range p.Records {
 				if e := r.Entity(); in[e] || got[e] >= r.Seq {
@@ -483,6 +488,47 @@ func TestNewest(t *testing.T) {
 	err := j.Newest(t.Context(), nil, 1, func(journal.Part) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("error %v, want yield's own", err)
+	}
+}
+
+// Begin hands over all that it is asked for, newest facts, and every fact of an entity of which
+// more is wanted or whose newest nobody can read.
+func TestBegin(t *testing.T) {
+	n := testenv.StartNATS(t)
+	j := n.Open(t, journal.Config{})
+	last := map[string]journal.Record{}
+	for _, name := range []string{"accepted", "placing", "placed"} {
+		for _, id := range []string{"a", "b"} {
+			last[id] = mustAppend(t, j, last[id], fact(id, name))
+		}
+	}
+	publishRaw(t, n.URL, "patchbay.order.completed.b", "no event")
+	end := mustAppend(t, j, journal.Record{}, fact("c", "accepted"))
+	n.Settle(t) // a node that is behind knows of a smaller total
+	var got []uint64
+	var seen, total uint64
+	ctx, cancel := context.WithCancel(t.Context())
+	b := journal.Beginning{
+		All:    []string{event.Order.Filter("placing", "*")},
+		Newest: []string{event.Order.Filter("*", "*")},
+		Note: func(r journal.Record) bool {
+			got = append(got, r.Seq)
+			return r.Into(new(patchbayv1.Order)) == nil
+		},
+		More:     func() []event.Entity { return []event.Entity{order("c")} },
+		Progress: func(s, of uint64) { seen, total = s, of },
+	}
+	want := []uint64{3, 4, 5, 7, 8, 2, 4, 6, 7, 8} // placing; newest; those of b and c
+	seq, err := j.Begin(ctx, b)
+	if err != nil || seq != end.Seq || !slices.Equal(got, want) {
+		t.Errorf("Begin = %d, %v and hands over %v; want %d and %v", seq, err, got, end.Seq, want)
+	}
+	if seen != 10 || total != 10 {
+		t.Errorf("%d of %d were read in the end, want 10 of 10", seen, total)
+	}
+	cancel()
+	if _, err := j.Begin(ctx, b); !errors.Is(err, context.Canceled) {
+		t.Errorf("Begin = %v after the end, want that said", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/testenv"
 )
@@ -155,5 +156,29 @@ func TestFollowSinceIsKept(t *testing.T) {
 	})
 	if !errors.Is(err, enough) || len(got) != 1 || !way.done.Load() {
 		t.Errorf("followed %v, %v (misled: %v); want %d alone", got, err, way.done.Load(), want.Seq)
+	}
+}
+
+// Who begins and is refused begins again.
+func TestBeginAgain(t *testing.T) {
+	t.Parallel()
+	if testenv.Clustered() {
+		t.Skip("about one server")
+	}
+	n := testenv.StartNATS(t)
+	end := mustAppend(t, n.Open(t, journal.Config{}), journal.Record{}, fact("a", "accepted"))
+	way := &misled{server: n.URL, word: []byte("$JS.API.CONSUMER.CREATE"), other: []byte("nobody")} // who is not there
+	j := n.Open(t, journal.Config{InProcess: way})
+	noted := 0
+	seq, err := j.Begin(t.Context(), journal.Beginning{
+		Newest:   []string{event.Order.Filter("*", "*")},
+		Note:     func(journal.Record) bool { noted++; return true },
+		Progress: func(uint64, uint64) {},
+	})
+	if err != nil || seq != end.Seq || noted != 1 {
+		t.Errorf("Begin = %d, %v, and hands over %d facts; want %d, and one", seq, err, noted, end.Seq)
+	}
+	if !way.done.Load() {
+		t.Error("nothing was refused")
 	}
 }
