@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,13 +29,13 @@ type index struct {
 	// owners has the create order of each circuit that an order has named, until the circuit is
 	// archived: a circuit of an order that has ended is no other order's either.
 	owners map[string]string
-	// enders has the delete order of each circuit whose end was asked for, as long.
-	enders map[string]string
+	// enders has the delete orders of each circuit whose end was asked for, as long.
+	enders map[string]map[string]bool
 }
 
 func newIndex() *index {
 	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{},
-		owners: map[string]string{}, enders: map[string]string{}}
+		owners: map[string]string{}, enders: map[string]map[string]bool{}}
 }
 
 // follow keeps the index until ctx ends, and hands on each order that it reads. It reads
@@ -64,10 +65,7 @@ func (x *index) note(o *patchbayv1.Order) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, key := range x.keys[o.GetId()] {
-		delete(x.orders[key], o.GetId())
-		if len(x.orders[key]) == 0 {
-			delete(x.orders, key)
-		}
+		drop(x.orders, key, o.GetId())
 	}
 	delete(x.keys, o.GetId())
 	for _, id := range circuitsOf(o) {
@@ -78,11 +76,24 @@ func (x *index) note(o *patchbayv1.Order) {
 		return
 	}
 	for _, key := range concerns(o) {
-		if x.orders[key] == nil {
-			x.orders[key] = map[string]bool{}
-		}
-		x.orders[key][o.GetId()] = true
+		put(x.orders, key, o.GetId())
 		x.keys[o.GetId()] = append(x.keys[o.GetId()], key)
+	}
+}
+
+// put notes an order under a key.
+func put(orders map[string]map[string]bool, key, order string) {
+	if orders[key] == nil {
+		orders[key] = map[string]bool{}
+	}
+	orders[key][order] = true
+}
+
+// drop is put undone.
+func drop(orders map[string]map[string]bool, key, order string) {
+	delete(orders[key], order)
+	if len(orders[key]) == 0 {
+		delete(orders, key)
 	}
 }
 
@@ -107,17 +118,12 @@ func circuitsOf(o *patchbayv1.Order) []string {
 // owner returns the create order that has named a circuit, empty if none has, as of the
 // journal sequence seq.
 func (x *index) owner(ctx context.Context, connection string, seq uint64) (string, error) {
-	return x.named(ctx, x.owners, connection, seq)
-}
-
-// named looks into a map of x as of the journal sequence seq.
-func (x *index) named(ctx context.Context, in map[string]string, connection string, seq uint64) (string, error) {
 	if _, err := x.of(ctx, connection, seq); err != nil {
 		return "", err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return in[connection], nil
+	return x.owners[connection], nil
 }
 
 // noteEnds remembers the circuits whose end a delete order has asked for. One that stands after
@@ -129,18 +135,27 @@ func (x *index) noteEnds(o *patchbayv1.Order) {
 	for _, l := range o.GetLegs() {
 		id := l.GetConnectionId()
 		switch {
-		case l.GetState() == order.Failed && x.enders[id] == o.GetId():
-			delete(x.enders, id)
-		case l.GetAttempt() != nil && l.GetState() != order.Failed:
-			x.enders[id] = o.GetId()
+		case id == "": // it has none yet
+		case l.GetState() == order.Failed:
+			drop(x.enders, id, o.GetId())
+		case l.GetAttempt() != nil:
+			put(x.enders, id, o.GetId())
 		}
 	}
 }
 
-// ender returns the delete order that has asked for the end of a circuit, empty if none has, as
-// of the journal sequence seq.
+// ender returns a delete order that has asked for the end of a circuit, always the same of
+// several and empty if none has, as of the journal sequence seq.
 func (x *index) ender(ctx context.Context, connection string, seq uint64) (string, error) {
-	return x.named(ctx, x.enders, connection, seq)
+	if _, err := x.of(ctx, connection, seq); err != nil {
+		return "", err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if all := slices.Sorted(maps.Keys(x.enders[connection])); len(all) > 0 {
+		return all[0], nil
+	}
+	return "", nil
 }
 
 // concerns are the ids of circuits, orders and holds whose news an order wants.
