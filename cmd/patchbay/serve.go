@@ -106,7 +106,7 @@ func openRuntime(ctx context.Context, tel *telemetry.Telemetry, cfg service.Conf
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	tel.Ready(name+" journal", func() (bool, any) { return true, nil })
-	rt.Check = tel.Check
+	rt.Check, rt.Ready = tel.Check, tel.Ready
 	rt.CheckAccounts(tel.Check)
 	tel.Check(name+" journal", rt.Journal.Healthy)
 	tel.Check(name+" redis", rt.View.Healthy)

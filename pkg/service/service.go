@@ -44,6 +44,9 @@ type Runtime struct {
 	// Check puts what a service finds out about others on the health page, under a name:
 	// nil if all is well, else why not. It is optional.
 	Check func(name string, check func() error)
+	// Ready puts a part of readiness on its page, under a name: whether it is done, and how
+	// far it is. It is optional.
+	Ready func(name string, part func() (done bool, detail any))
 	// Tracers makes the service's spans; nil means OpenTelemetry's global provider.
 	Tracers trace.TracerProvider
 
