@@ -296,8 +296,8 @@ func (r *Requester) Intake(context.Context, []byte) ([]byte, error) {
 // admit lets an intent through the gate; see [gate.enter]. The error asks for the message
 // again.
 func (r *Requester) admit(ctx context.Context, a *asked) (leave func(), err error) {
-	if err := r.index.begun(ctx, r.rt.Journal); err != nil {
-		return nil, err
+	if _, err := r.index.of(ctx, "", 0); err != nil {
+		return nil, err // what the sources have under way is not known yet
 	}
 	now := r.rt.Journal.Now()
 	leave, wait := r.gate.enter(a, r.rt.Journal.Use(ctx), now)
@@ -309,25 +309,4 @@ func (r *Requester) admit(ctx context.Context, a *asked) (leave func(), err erro
 	}
 	r.meters.held(ctx, a.kind)
 	return nil, journal.Later(max(wait.until.Sub(now), time.Second), errors.New(wait.reason))
-}
-
-// begun waits until the index knows the orders that there were when it was first asked for.
-func (x *index) begun(ctx context.Context, j *journal.Journal) error {
-	x.mu.Lock()
-	known := x.whole
-	x.mu.Unlock()
-	if known {
-		return nil
-	}
-	last, err := j.Last(ctx, event.Entity{Noun: event.Order, ID: "*"})
-	if err != nil && !errors.Is(err, event.ErrMalformed) {
-		return err
-	}
-	if _, err := x.of(ctx, "", last.Seq); err != nil {
-		return err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.whole = true
-	return nil
 }

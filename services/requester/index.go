@@ -14,12 +14,14 @@ import (
 	"patchbay.io/pkg/hold"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
 // index knows which open orders a circuit or another order concerns. It only says whom to
 // nudge; what it says is read again in the journal.
 type index struct {
+	reading service.Reading
 	mu      sync.Mutex
 	reached uint64
 	whole   bool          // it knows the orders that there were at the start
@@ -38,26 +40,73 @@ func newIndex() *index {
 		owners: map[string]string{}, enders: map[string]map[string]bool{}}
 }
 
-// follow keeps the index until ctx ends, and hands on each order that it reads. It reads
-// transitions too, to know how far it has come and which circuits nobody will ask about again.
-func (x *index) follow(ctx context.Context, j *journal.Journal, yield func(*patchbayv1.Order)) error {
-	return j.Follow(ctx, journal.From{LastPerSubject: true}, factFilters(), func(rec journal.Record) error {
-		o := new(patchbayv1.Order)
-		if rec.Entity().Noun == event.Order && rec.Into(o) == nil {
-			x.note(o)
-			yield(o)
-		}
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if rec.Entity().Noun == event.Connection && rec.Archived() {
-			delete(x.owners, rec.Entity().ID)
-			delete(x.enders, rec.Entity().ID)
-		}
-		x.reached = rec.Seq
-		close(x.moved)
-		x.moved = make(chan struct{})
+// begin reads the orders that there are, and hands each on with its newest fact, sometimes
+// with older ones before. It returns those that are open, and how far it has read; it fails
+// only when ctx or the journal ends.
+func (x *index) begin(ctx context.Context, j *journal.Journal, yield func(*patchbayv1.Order)) (open map[string]bool, seq uint64, err error) {
+	open = map[string]bool{}
+	seq, err = j.Begin(ctx, journal.Beginning{
+		Newest: []string{event.Order.Filter("*", "*"), event.Connection.Filter(event.Connection.Archived(), "*")},
+		Note: func(rec journal.Record) bool {
+			delete(open, rec.Entity().ID)
+			return x.take(rec, func(o *patchbayv1.Order) {
+				if o.GetOutcome() == "" {
+					open[o.GetId()] = true
+				}
+				yield(o)
+			})
+		},
+		Progress: x.reading.Note,
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	x.moveTo(seq)
+	x.reading.End()
+	return open, seq, nil
+}
+
+// follow keeps the index until ctx ends, with what comes behind seq, and hands on each order
+// that it reads. It reads all that orders wait for, to know how far it has come.
+func (x *index) follow(ctx context.Context, j *journal.Journal, seq uint64, yield func(*patchbayv1.Order)) error {
+	return j.Follow(ctx, journal.From{Seq: seq + 1}, factFilters(), func(rec journal.Record) error {
+		x.take(rec, yield)
+		x.moveTo(rec.Seq)
 		return nil
 	})
+}
+
+// take takes a fact in, and hands on the order in it. It reports whether the fact can be read.
+func (x *index) take(rec journal.Record, yield func(*patchbayv1.Order)) bool {
+	switch e := rec.Entity(); {
+	case e.Noun == event.Order:
+		o := new(patchbayv1.Order)
+		if rec.Into(o) != nil {
+			return false // its own message says so
+		}
+		x.note(o)
+		yield(o)
+	case e.Noun == event.Connection && rec.Archived():
+		x.forget(e.ID)
+	}
+	return true
+}
+
+// forget drops a circuit that nobody will ask about again.
+func (x *index) forget(circuit string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.owners, circuit)
+	delete(x.enders, circuit)
+}
+
+// moveTo says that no fact up to seq is unknown.
+func (x *index) moveTo(seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.reached, x.whole = seq, true
+	close(x.moved)
+	x.moved = make(chan struct{})
 }
 
 // note remembers what an order is concerned by while it is open.
@@ -192,13 +241,13 @@ func (x *index) of(ctx context.Context, id string, seq uint64) ([]string, error)
 	defer cancel()
 	for {
 		x.mu.Lock()
-		reached, moved := x.reached, x.moved
+		reached, whole, moved := x.reached, x.whole, x.moved
 		var found []string
 		for id := range x.orders[id] {
 			found = append(found, id)
 		}
 		x.mu.Unlock()
-		if reached >= seq {
+		if whole && reached >= seq {
 			slices.Sort(found)
 			return found, nil
 		}

@@ -25,7 +25,12 @@ func TestForgetArchived(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	followed := make(chan error, 2)
 	follow := func(x *index) {
-		followed <- x.follow(ctx, j, func(o *patchbayv1.Order) { g.note(o, j.Now()) })
+		note := func(o *patchbayv1.Order) { g.note(o, j.Now()) }
+		_, seq, err := x.begin(ctx, j, note)
+		if err == nil {
+			err = x.follow(ctx, j, seq, note)
+		}
+		followed <- err
 	}
 	go follow(x)
 	for i := range n {

@@ -32,6 +32,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -97,15 +98,23 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 	if rt.Check != nil {
 		rt.Check(name+" intake", r.gate.check)
 	}
+	if rt.Ready != nil {
+		rt.Ready(name, r.index.reading.Part)
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	j := rt.Journal
 	handlers := service.Handlers(lanes * len(rt.Accounts.Buyers()))
+	note := func(o *patchbayv1.Order) { r.gate.note(o, j.Now()) }
 	work.Go(func() error {
-		return r.index.follow(ctx, j, func(o *patchbayv1.Order) { r.gate.note(o, j.Now()) })
+		open, seq, err := r.index.begin(ctx, j, note)
+		if err != nil {
+			return nil // the end has come
+		}
+		work.Go(func() error { return r.rearm(ctx, open) })
+		return r.index.follow(ctx, j, seq, note)
 	})
 	work.Go(func() error { return j.Serve(ctx, "check", r.Check) })
 	work.Go(func() error { return j.Serve(ctx, service.VerbIntake, r.Intake) })
-	work.Go(func() error { return r.rearm(ctx) })
 	for _, c := range []struct {
 		journal.Consumer
 		handle journal.Handler
@@ -198,8 +207,8 @@ func (r *Requester) late(ctx context.Context, rec journal.Record) (bool, error) 
 	return true, nil
 }
 
-// wake sets the timers of orders whose account was resumed; there may be many, and then all
-// instances go on with them.
+// wake has orders look around now, by their timers: there may be many, and then all instances
+// go on with them.
 func (r *Requester) wake(ctx context.Context, orders []string) error {
 	for _, id := range orders {
 		if err := r.rt.Journal.Arm(ctx, orderEntity(id), purpose, r.rt.Journal.Now()); err != nil {
@@ -260,17 +269,11 @@ func (r *Requester) Due(ctx context.Context, rec journal.Record) error {
 	return errors.Join(failures...)
 }
 
-// rearm makes all open orders look around once, since a timer may have been lost while
-// nobody ran. It tries until it has.
-func (r *Requester) rearm(ctx context.Context) error {
+// rearm makes the orders that are open at the start look around once, since a timer may have
+// been lost while nobody ran. It tries until it has.
+func (r *Requester) rearm(ctx context.Context, open map[string]bool) error {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := r.rt.Journal.Each(ctx, []string{event.Order.Filter("*", "*")}, func(rec journal.Record) error {
-			o := new(patchbayv1.Order)
-			if rec.Into(o) != nil || o.GetOutcome() != "" {
-				return nil // ended, or unreadable: its own message says so
-			}
-			return r.rt.Journal.Arm(ctx, rec.Entity(), purpose, r.rt.Journal.Now())
-		})
+		err := r.wake(ctx, slices.Collect(maps.Keys(open)))
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
