@@ -12,6 +12,7 @@ import (
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -21,8 +22,10 @@ const slack = 5 * time.Second
 
 // index is what the journal says of circuits and of the orders they may belong to. It
 // follows all nouns, so its position is exact: once it has come to a sequence, no fact up
-// to there is unknown to it. What it hands out is never changed afterwards.
+// to there that matters is unknown to it. What it hands out is never changed afterwards.
 type index struct {
+	reading service.Reading
+
 	mu       sync.Mutex
 	position uint64
 	changed  chan struct{} // closed when the position moves
@@ -110,16 +113,59 @@ func newIndex() *index {
 // follow keeps the index up to date until ctx ends, and shows each record to noted once it
 // is.
 func (x *index) follow(ctx context.Context, j *journal.Journal, noted func(journal.Record)) error {
+	seq, err := x.begin(ctx, j, noted)
+	if err != nil {
+		return nil // the end has come
+	}
 	var filters []string
 	for _, n := range event.Nouns() {
 		filters = append(filters, event.Root+"."+string(n)+".>")
 	}
-	return j.Follow(ctx, journal.From{}, filters, func(r journal.Record) error {
+	return j.Follow(ctx, journal.From{Seq: seq + 1}, filters, func(r journal.Record) error {
 		x.note(r)
 		x.moveTo(r.Seq)
 		noted(r)
 		return nil
 	})
+}
+
+// begin reads what there is: every `placing`, change and sighting, since more than the last of
+// them counts; the newest facts of orders, circuits and tokens; and all facts of the orders
+// that wait for a circuit, which tell since when. It returns how far it has come, and fails
+// only when ctx or the journal ends.
+func (x *index) begin(ctx context.Context, j *journal.Journal, noted func(journal.Record)) (seq uint64, err error) {
+	seq, err = j.Begin(ctx, journal.Beginning{
+		All: []string{
+			event.Order.Filter("placing", "*"), event.Change.Filter("*", "*"), event.Sighting.Filter("*", "*"),
+		},
+		Newest: []string{
+			event.Order.Filter("*", "*"), event.Connection.Filter("*", "*"), event.Token.Filter("*", "*"),
+		},
+		Note: func(r journal.Record) bool {
+			ok := x.note(r)
+			noted(r)
+			return ok
+		},
+		More:     x.waiting,
+		Progress: x.reading.Note,
+	})
+	if err != nil {
+		return 0, err
+	}
+	x.moveTo(seq)
+	x.reading.End()
+	return seq, nil
+}
+
+// waiting are the orders that have placed a circuit which nobody has seen.
+func (x *index) waiting() []event.Entity {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []event.Entity
+	for exchangeID := range x.awaited {
+		all = append(all, event.Entity{Noun: event.Order, ID: x.claims[exchangeID].order})
+	}
+	return all
 }
 
 // moveTo says that no fact up to seq is unknown.
@@ -149,24 +195,27 @@ func (x *index) reach(ctx context.Context, seq uint64) error {
 }
 
 // note takes in a record, in whatever order records come. Who has appended one may note it
-// before it comes back. A fact that cannot be read is as good as none.
-func (x *index) note(r journal.Record) {
+// before it comes back. A fact that cannot be read is as good as none, and reported.
+func (x *index) note(r journal.Record) (ok bool) {
 	e := r.Entity()
 	switch e.Noun {
 	case event.Order:
 		var o patchbayv1.Order
-		if r.Into(&o) == nil {
-			x.noteOrder(e.ID, &o, r)
+		if r.Into(&o) != nil {
+			return false
 		}
+		x.noteOrder(e.ID, &o, r)
+		return true
 	case event.Connection, event.Change, event.Sighting:
-		x.noteCircuit(e, r)
+		return x.noteCircuit(e, r)
 	case event.Token:
-		x.noteToken(e.ID, r)
+		return x.noteToken(e.ID, r)
 	default: // the rest only moves the position
+		return true
 	}
 }
 
-func (x *index) noteCircuit(e event.Entity, r journal.Record) {
+func (x *index) noteCircuit(e event.Entity, r journal.Record) (ok bool) {
 	var t patchbayv1.Transition
 	var ch patchbayv1.Change
 	var si patchbayv1.Sighting
@@ -174,7 +223,7 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 	switch {
 	case r.Archived():
 		x.putAway(e)
-		return
+		return true
 	case e.Noun == event.Connection:
 		err = r.Into(&t)
 	case e.Noun == event.Change:
@@ -183,14 +232,14 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 		err = r.Into(&si)
 	}
 	if err != nil {
-		return
+		return false
 	}
 	r.Event.DataEncoded = nil // what is needed of it is kept beside
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.away[e.ID] {
-		return
+		return true
 	}
 	x.version++
 	c := x.circuits[e.ID]
@@ -216,6 +265,7 @@ func (x *index) noteCircuit(e event.Entity, r journal.Record) {
 	x.circuits[e.ID] = c
 	delete(x.awaited, c.newest().GetExchangeId())
 	x.rest(e.ID)
+	return true
 }
 
 // putAway forgets a circuit but for its id: an exchange may show it still. Its changes and
@@ -382,9 +432,12 @@ func (x *index) await(n *orderNote, at time.Time) {
 		if exchangeID == "" || n.kind != exchange.Create {
 			continue
 		}
-		if n.ended {
+		a, known := x.awaited[exchangeID]
+		switch {
+		case n.ended:
 			delete(x.awaited, exchangeID)
-		} else if _, known := x.awaited[exchangeID]; !known && !x.seen(exchangeID) {
+		case known && !at.Before(a.since), !known && x.seen(exchangeID):
+		default:
 			x.awaited[exchangeID] = awaited{n.account, at}
 		}
 	}

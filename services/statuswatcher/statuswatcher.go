@@ -112,6 +112,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if w.rt.Check != nil {
 		w.rt.Check(name, w.Healthy)
 	}
+	if w.rt.Ready != nil {
+		w.rt.Ready(name, w.index.reading.Part)
+	}
 	var work errgroup.Group
 	work.Go(func() error {
 		defer cancel() // it ends before ctx does only if the journal is closed

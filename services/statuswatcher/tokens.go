@@ -30,23 +30,23 @@ type tokenNote struct {
 	version  uint64
 }
 
-func (x *index) noteToken(id string, r journal.Record) {
+func (x *index) noteToken(id string, r journal.Record) (ok bool) {
 	if r.Archived() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.away[id] = true
 		delete(x.tokens, id)
-		return
+		return true
 	}
 	var t patchbayv1.Token
 	if r.Into(&t) != nil {
-		return
+		return false
 	}
 	r.Event.DataEncoded = nil // what is needed of it is kept beside
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.away[id] {
-		return
+		return true
 	}
 	x.version++
 	n := x.tokens[id]
@@ -55,6 +55,7 @@ func (x *index) noteToken(id string, r journal.Record) {
 		n.fact, n.token = r, &t
 	}
 	x.tokens[id] = n
+	return true
 }
 
 func (x *index) token(id string) tokenNote {
