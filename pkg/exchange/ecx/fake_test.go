@@ -2,17 +2,14 @@ package ecx_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -22,6 +19,7 @@ import (
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/ecx"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/secret"
 )
 
@@ -188,57 +186,11 @@ func fields(t *testing.T, b []byte) map[string]any {
 	return m
 }
 
-// pipeListener is a network of its own for a bubble of virtual time.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) dial() (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-time.After(time.Minute):
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
-
 // bubble returns a client of f inside a bubble of virtual time.
 func bubble(t *testing.T, f *fake, change ...func(*exchange.Config)) *ecx.Client {
 	t.Helper()
-	l := newPipeListener()
-	s := &http.Server{Handler: f}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.Serve(l) // ends with the listener
-	}()
 	cfg := config("http://exchange.test")
-	cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return l.dial() }
+	cfg.Dial = exchangetest.Serve(t, f)
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -246,11 +198,7 @@ func bubble(t *testing.T, f *fake, change ...func(*exchange.Config)) *ecx.Client
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		c.Close()
-		_ = s.Close() // with its connections
-		<-done
-	})
+	t.Cleanup(c.Close)
 	return c
 }
 

@@ -40,18 +40,7 @@ const strangeID = "1902767c-2e77-41de-a7cb-bc9db91651a2"
 // script between lines "--", over and over; a part may begin with its HTTP status.
 func (s Stranger) Ask(t *testing.T, script string) {
 	t.Helper()
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	server := &http.Server{Handler: s.handler(strings.Split(script, "\n--\n")), ReadHeaderTimeout: time.Minute}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(l) // ends with the listener
-	}()
-	defer func() {
-		_ = server.Close() // with its connections
-		<-served
-	}()
-	c, err := s.Open(l.dial)
+	c, err := s.Open(Serve(t, s.handler(strings.Split(script, "\n--\n"))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,40 +234,3 @@ func (q questioning) circuit(call string, c *patchbayv1.Connection) {
 		q.t.Errorf("%q: %s reads what cannot be written down: %v", q.script, call, err)
 	}
 }
-
-// pipes is a network in memory.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Close ends the network; connections stay.
-func (l *pipes) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-// Addr is nothing in particular.
-func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "pipe"} }

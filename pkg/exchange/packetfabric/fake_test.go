@@ -2,16 +2,13 @@ package packetfabric_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -20,6 +17,7 @@ import (
 
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/exchange/packetfabric"
 	"patchbay.io/pkg/secret"
 )
@@ -270,54 +268,8 @@ func fields(t *testing.T, b []byte) map[string]any {
 	return m
 }
 
-// pipeListener is a network of its own for a bubble of virtual time.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-time.After(time.Minute):
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
-
 // bubble returns a client of f inside a bubble of virtual time.
 func bubble(t *testing.T, f *fake, change ...func(*exchange.Config)) *packetfabric.Client {
 	t.Helper()
-	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	s := &http.Server{Handler: f}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.Serve(l) // ends with the listener
-	}()
-	t.Cleanup(func() {
-		_ = s.Close() // with its connections
-		<-done
-	})
-	return client(t, "http://exchange.test", append(change, func(cfg *exchange.Config) { cfg.Dial = l.dial })...)
+	return client(t, "http://exchange.test", append(change, func(cfg *exchange.Config) { cfg.Dial = exchangetest.Serve(t, f) })...)
 }
