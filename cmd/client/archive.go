@@ -80,19 +80,25 @@ func printArchive(out screen, r archive.Report, dry bool) {
 
 func restoreCommand() *cobra.Command {
 	var c common
+	cfg := journal.Config{Make: true}
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Take an archive back into an empty journal",
-		Long: "Writes the facts of an archive into the journal, each as it was. It is for a deployment that has\n" +
-			"streams and in which no service runs yet: a service would take the beginning of a history for\n" +
-			"news. Several archives are restored oldest first; what is there already is passed over.",
+		Long: "Writes the facts of an archive into the journal, each as it was, and makes the streams if there\n" +
+			"are none. It is for a NATS on which no service has run yet: a service would take the beginning of\n" +
+			"a history for news, and a history that it has begun itself cannot be taken back. Several archives\n" +
+			"are restored oldest first; what is there already is passed over.\n\n" +
+			"Exit codes: 0 all of it is in the journal, 1 error or the journal knows something otherwise, 2 usage.",
 		Args: Usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cfg.MaxBytes < 0 {
+				return Fail(exitUsage, "--journal-bytes is %d; give how many bytes the journal may hold, or 0", cfg.MaxBytes)
+			}
 			f, err := os.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer func() { _ = f.Close() }() // it is only read
-			return c.with(cmd.Context(), func(j *journal.Journal) error {
+			return c.withConfig(cmd.Context(), cfg, func(j *journal.Journal) error {
 				served, err := j.Served(cmd.Context(), service.VerbList)
 				if err != nil {
 					return fmt.Errorf("whether a service runs: %w", err)
@@ -101,20 +107,29 @@ func restoreCommand() *cobra.Command {
 					return errors.New("a service is running; stop all of them, restore, and start them again")
 				}
 				rep, err := archive.Restore(cmd.Context(), j, f)
+				if n := len(rep.Skipped); err == nil && n > 0 {
+					err = fmt.Errorf("%s not taken back: the journal had begun a history of the same name, or has it archived; "+
+						"restore into a journal in which no service ran before", counted(n, "thing"))
+				}
 				if c.json {
 					return printReport(cmd, rep, err)
 				}
-				out := newScreen(cmd.OutOrStdout())
-				fmt.Fprintf(out, "Took back %s of %s.\n", counted(rep.Facts, "fact"), counted(rep.Entities, "thing"))
-				if rep.There > 0 {
-					fmt.Fprintf(out, "%s had been there already.\n", counted(rep.There, "fact"))
-				}
-				for _, e := range rep.Skipped {
-					fmt.Fprintf(out, "%s was passed over: the journal knows it otherwise.\n", e)
-				}
+				printRestored(newScreen(cmd.OutOrStdout()), rep)
 				return err
 			})
 		},
 	}
+	cmd.Flags().Int64Var(&cfg.MaxBytes, "journal-bytes", 0,
+		"size at which the journal is full; 0 leaves it as it is, and is 1 GiB where restore makes it")
 	return c.register(cmd)
+}
+
+func printRestored(out screen, r archive.Restored) {
+	fmt.Fprintf(out, "Took back %s of %s.\n", counted(r.Facts, "fact"), counted(r.Entities, "thing"))
+	if r.There > 0 {
+		fmt.Fprintf(out, "%s had been there already.\n", counted(r.There, "fact"))
+	}
+	for _, e := range r.Skipped {
+		fmt.Fprintf(out, "%s was passed over: the journal knows it otherwise.\n", e)
+	}
 }

@@ -3,8 +3,8 @@
 //
 // It speaks NATS only. What it shows comes from the journal, or from whoever answers below
 // patchbay.ask; where nobody answers it reads the journal itself. It writes intents and
-// decisions, as any upstream system would, and but for archives nothing else: no facts, no
-// streams. Nothing is tried for longer than about five seconds, unless a flag says so.
+// decisions, as any upstream system would, and nothing else: no facts, no streams, but for
+// archives and for what is restored from them. Nothing is tried for longer than about five seconds, unless a flag says so.
 package client
 
 import (
@@ -126,20 +126,26 @@ func (c *common) registerURL(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.natsURL, "nats-url", DefaultNATS, "NATS servers, comma-separated")
 }
 
-// open connects to the journal that is there.
-func (c *common) open(ctx context.Context) (*journal.Journal, error) {
+// open connects to the journal that cfg, which may be zero, asks for.
+func (c *common) open(ctx context.Context, cfg journal.Config) (*journal.Journal, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	j, err := journal.Open(ctx, journal.Config{URL: c.natsURL, Name: "patchbay command line", Client: true})
+	cfg.URL, cfg.Name, cfg.Client = c.natsURL, "patchbay command line", true
+	j, err := journal.Open(ctx, cfg)
 	if errors.Is(err, journal.ErrNoJournal) {
 		return nil, fmt.Errorf("%w\nStart it with \"patchbay up\", or say with --nats-url (PATCHBAY_NATS_URL) where it is", err)
 	}
 	return j, err
 }
 
-// with opens the journal for the time of f.
+// with opens the journal that is there for the time of f.
 func (c *common) with(ctx context.Context, f func(*journal.Journal) error) error {
-	j, err := c.open(ctx)
+	return c.withConfig(ctx, journal.Config{}, f)
+}
+
+// withConfig opens the journal that cfg asks for.
+func (c *common) withConfig(ctx context.Context, cfg journal.Config, f func(*journal.Journal) error) error {
+	j, err := c.open(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -817,7 +817,8 @@ func TestArchive(t *testing.T) {
 		{[]string{"archive", path, "--older-than", "0s"}, 0, []string{"Put away 2 facts of 1 thing into " + path}},
 		{[]string{"archive", path, "--older-than", "0s"}, exitError, []string{"exists"}},
 		{[]string{"list", "orders", "--all"}, 0, []string{"o-1", "archived"}},
-		{[]string{"archive", "restore", path}, 0, []string{"Took back 0 facts", "order/o-1 was passed over"}},
+		{[]string{"archive", "restore", path}, exitError, []string{"Took back 0 facts", "order/o-1 was passed over", "1 thing not taken back", "no service ran before"}},
+		{[]string{"archive", "restore", path, "--journal-bytes", "-1"}, exitUsage, []string{"--journal-bytes is -1"}},
 		{[]string{"archive", "restore", path + "x"}, exitError, []string{"no such file"}},
 	} {
 		out, code := h.run("", tt.args...)
@@ -827,10 +828,12 @@ func TestArchive(t *testing.T) {
 			}
 		}
 	}
-	empty := newHouse(t)
-	if out, code := empty.run("", "archive", "restore", path); code != 0 || !strings.Contains(out, "Took back 2 facts of 1 thing") {
+	// No service ever ran on the NATS that an archive is taken back into.
+	n := testenv.StartNATS(t)
+	if out, code := run(t, "", "archive", "restore", path, "--nats-url", n.URL); code != 0 || !strings.Contains(out, "Took back 2 facts of 1 thing") {
 		t.Errorf("restore = %d %q, want both facts", code, out)
 	}
+	empty := house{t, n.Open(t, journal.Config{}), n}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work errgroup.Group
 	work.Go(func() error { return (&service.Runtime{Journal: empty.j}).Answer(ctx) })

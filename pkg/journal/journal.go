@@ -19,6 +19,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,9 @@ const (
 // that six.
 const pingEvery = 10 * time.Second
 
+// standardBytes is the size of a journal for which nobody named one.
+const standardBytes = 1 << 30
+
 // ErrLost reports that another writer's fact came first. Read again and decide again.
 var ErrLost = errors.New("another fact came first")
 
@@ -70,10 +74,13 @@ type Config struct {
 	// Client only looks: the streams are not made, and [Open] fails with [ErrNoJournal]
 	// where they, or the servers, are not there.
 	Client bool
+	// Make makes a client make the streams, as everybody else does.
+	Make bool
 	// Replicas of each stream. The default is 3 where NATS is a cluster of three servers or
 	// more and else 1, and never fewer than a stream has.
 	Replicas int
-	// MaxBytes of the journal; default 1 GiB. The other streams get a quarter.
+	// MaxBytes of the journal; the other streams get a quarter. The default is what a stream has
+	// already, and 1 GiB where it is made.
 	MaxBytes int64
 	// Log gets a line per message handled.
 	Log zerolog.Logger
@@ -85,9 +92,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.MaxBytes == 0 {
-		c.MaxBytes = 1 << 30
-	}
 	if c.Probe == nil {
 		c.Probe = func(string) {}
 	}
@@ -157,7 +161,7 @@ func (j *Journal) prepare(ctx context.Context) error {
 		return err
 	}
 	ready := j.ensureStreams
-	if j.cfg.Client {
+	if j.cfg.Client && !j.cfg.Make {
 		ready = j.findStreams
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -201,6 +205,9 @@ func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, re
 			// A server may be away just now; that is no reason to drop what it keeps.
 			s.Replicas = max(replicas, was.Replicas)
 		}
+		if j.cfg.MaxBytes == 0 {
+			s.MaxBytes = was.MaxBytes
+		}
 		// An update that changes nothing would still disturb whoever uses the stream.
 		if !same(was, s) {
 			h, err = j.js.UpdateStream(ctx, s)
@@ -221,17 +228,18 @@ func same(was, want jetstream.StreamConfig) bool {
 }
 
 func (j *Journal) streamConfigs() []jetstream.StreamConfig {
+	maxBytes := cmp.Or(j.cfg.MaxBytes, standardBytes)
 	var facts []string
 	for _, n := range event.Nouns() {
 		facts = append(facts, fmt.Sprintf("%s.%s.>", event.Root, n))
 	}
 	base := jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		MaxBytes: j.cfg.MaxBytes / 4, MaxMsgsPerSubject: -1, Duplicates: 2 * time.Minute,
+		MaxBytes: maxBytes / 4, MaxMsgsPerSubject: -1, Duplicates: 2 * time.Minute,
 	}
 	journal, intents, timers, dead := base, base, base, base
 	journal.Name, journal.Subjects = Facts, facts
-	journal.MaxBytes = j.cfg.MaxBytes
+	journal.MaxBytes = maxBytes
 	intents.Name, intents.Subjects = Intents, []string{event.IntentSubjects, event.DecisionSubjects}
 	dead.Name, dead.Subjects = DeadLetters, []string{event.Root + ".deadletter.>"}
 	// Schedules forbid DiscardNew; a full stream would then drop timers, so no limit but one

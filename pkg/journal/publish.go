@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (j *Journal) publish(ctx context.Context, stream string, m *nats.Msg, opts 
 
 // fullRule says how much a stream may hold, and what makes room in it.
 func (j *Journal) fullRule(stream string) string {
-	limit, part := j.cfg.MaxBytes, "--journal-bytes"
+	limit, part := cmp.Or(j.cfg.MaxBytes, standardBytes), "--journal-bytes"
 	if s := j.streams[stream]; s != nil {
 		limit = s.CachedInfo().Config.MaxBytes
 	}

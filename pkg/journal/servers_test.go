@@ -138,6 +138,29 @@ func TestClientMakesNothing(t *testing.T) {
 	}
 }
 
+// Whoever names no size gets the usual one where there is no stream, and changes none that is there.
+func TestClientMakesWhatIsMissing(t *testing.T) {
+	n := testenv.StartNATS(t)
+	size := func(maxBytes int64) int64 {
+		t.Helper()
+		j, err := journal.Open(t.Context(), journal.Config{URL: n.URL, Client: true, Make: true, MaxBytes: maxBytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		uses, err := j.Uses(t.Context())
+		if err != nil || len(uses) != 4 {
+			t.Fatalf("%d streams (%v), want all four", len(uses), err)
+		}
+		return uses[slices.IndexFunc(uses, func(u journal.Use) bool { return u.Stream == journal.Facts })].MaxBytes
+	}
+	for _, tt := range []struct{ asked, want int64 }{{0, 1 << 30}, {64 << 20, 64 << 20}, {0, 64 << 20}} {
+		if got := size(tt.asked); got != tt.want {
+			t.Errorf("a journal opened with %d bytes may hold %d, want %d", tt.asked, got, tt.want)
+		}
+	}
+}
+
 func TestClientDoesNotWaitForServers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
