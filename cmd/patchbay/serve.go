@@ -182,7 +182,7 @@ func runService(ctx context.Context, set *settings, s aService) error {
 		if errors.Is(err, context.Canceled) {
 			err = nil
 		}
-		return errors.Join(err, work.Wait())
+		return errors.Join(set.keyWords(err), work.Wait())
 	}
 	defer func() { _ = rt.Close() }() // connections that end with the process
 	work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -67,4 +68,38 @@ func TestNotReadyWithoutJournal(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("it ended with %v, want nil when told to stop", err)
 	}
+}
+
+// A service with a key of its own would take every secret for one that it never saw.
+func TestOtherKeyIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	key, accounts := filepath.Join(dir, "another"), filepath.Join(dir, "accounts.yaml")
+	for path, text := range map[string]string{
+		key: strings.Repeat("k", 32),
+		accounts: "accounts: [{name: acme, api: packetfabric, role: buyer, baseUrl: 'http://127.0.0.1:1', " +
+			"credentials: {apiKey: 'file:" + key + "'}}]",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(key string, args ...string) {
+		t.Helper()
+		cmd := root()
+		cmd.SetArgs(append(args, "--http-addr", "127.0.0.1:0", "--log-level", "disabled"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := cmd.ExecuteContext(ctx)
+		var own interface{ ExitCode() int }
+		if !errors.As(err, &own) || own.ExitCode() != exitInvalid || !strings.Contains(err.Error(), "deployment key "+key) {
+			t.Fatalf("%s = %v; want %d and the file %s named", args[0], err, exitInvalid, key)
+		}
+	}
+
+	r := startUp(t)
+	for _, s := range []string{"requester", "approver", "provisioner", "status-watcher"} {
+		refused(key, s, "--nats-url", r.NATS, "--accounts", accounts, "--key-file", key)
+	}
+	// A folder that never had the key gets a new one, and so does one that lost it.
+	refused(filepath.Join(dir, "data", "key"), "up", "--nats-url", r.NATS, "--data", filepath.Join(dir, "data"), "--sandbox-addr", "127.0.0.1:0")
 }

@@ -131,3 +131,13 @@ func (s *settings) loadKey() (secret.Key, error) {
 	}
 	return secret.LoadKey(s.keyFile)
 }
+
+// keyWords says what to do about a key that is not the deployment's.
+func (s *settings) keyWords(err error) error {
+	if !errors.Is(err, journal.ErrOtherKey) {
+		return err
+	}
+	return codedError{exitInvalid, fmt.Errorf("deployment key %s: %w\nThe orders of this deployment name their secrets by its "+
+		"own key, and by this one none of them would be recognised.\nPut the deployment's own key there (every service has the "+
+		"same; patchbay up keeps it as \"key\" in --data) and start again; docs/services.md tells what to do if it is lost", s.keyFile, err)}
+}

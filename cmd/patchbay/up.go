@@ -114,7 +114,7 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		rt, err := openRuntime(ctx, tel, cfg, s.name)
 		if err != nil {
 			cancel()
-			return errors.Join(err, work.Wait())
+			return errors.Join(u.keyWords(err), work.Wait())
 		}
 		stop.add(func() { _ = rt.Close() }) // connections that end with the process
 		if cfg.View == nil {
@@ -225,11 +225,11 @@ func (u *up) embed(stop *cleanup, tel *telemetry.Telemetry, data string, account
 	if err != nil {
 		return cfg, line, err
 	}
-	if u.keyFile != "" {
-		cfg.Key, err = secret.LoadKey(u.keyFile)
-	} else {
-		cfg.Key, err = secret.MakeKey(filepath.Join(data, "key"))
+	load := secret.LoadKey
+	if u.keyFile == "" {
+		u.keyFile, load = filepath.Join(data, "key"), secret.MakeKey
 	}
+	cfg.Key, err = load(u.keyFile)
 	return cfg, line, err
 }
 

@@ -11,7 +11,8 @@
 // a message but by a state of the entity plus a timer; see [Journal.Arm].
 //
 // Beside it stand INTENTS, which upstream writes and only the requester reads; TIMERS,
-// messages that NATS delivers later; and DEADLETTERS, what no retry can cure.
+// messages that NATS delivers later; DEADLETTERS, what no retry can cure; and DEPLOYMENT, one
+// message that tells by which key the facts name secrets.
 //
 // The package promises that an append it reports as done is on disk on a majority of
 // replicas if the server syncs always, and that it never reports somebody else's append
@@ -82,6 +83,9 @@ type Config struct {
 	// MaxBytes of the journal; the other streams get a quarter. The default is what a stream has
 	// already, and 1 GiB where it is made.
 	MaxBytes int64
+	// Key is the fingerprint of the deployment key. The first that comes is kept, and [Open]
+	// fails with [ErrOtherKey] where another came before. Empty does not compare.
+	Key string
 	// Log gets a line per message handled.
 	Log zerolog.Logger
 	// TracerProvider makes the spans; default OpenTelemetry's global one. Services that share
@@ -168,7 +172,10 @@ func (j *Journal) prepare(ctx context.Context) error {
 		if err = ready(ctx); err == nil {
 			err = j.readClock(ctx)
 		}
-		if err == nil || errors.Is(err, ErrNoJournal) {
+		if err == nil && j.cfg.Key != "" {
+			err = j.compareKey(ctx)
+		}
+		if err == nil || errors.Is(err, ErrNoJournal) || errors.Is(err, ErrOtherKey) {
 			return err
 		}
 		j.cfg.Log.Debug().Err(err).Msg("waiting for JetStream")
@@ -182,7 +189,11 @@ func (j *Journal) prepare(ctx context.Context) error {
 
 func (j *Journal) ensureStreams(ctx context.Context) error {
 	replicas := j.replicas(ctx)
-	for _, s := range j.streamConfigs() {
+	all := j.streamConfigs()
+	if j.cfg.Key != "" {
+		all = append(all, keyStream())
+	}
+	for _, s := range all {
 		if err := j.ensureStream(ctx, s, replicas); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}

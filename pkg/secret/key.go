@@ -23,6 +23,9 @@ const (
 	keySize = 32
 	// tokenSize is how many bytes of the HMAC name a service token in a subject.
 	tokenSize = 16
+	// printSize is how many bytes a fingerprint has, and printOf what it is the HMAC of.
+	printSize = 8
+	printOf   = "patchbay deployment key"
 	// keyFileLimit is more than any key file needs: 64 hex digits and a line end.
 	keyFileLimit = 1 << 10
 	// unsafeMode are the permissions a key file must not have: anything for strangers,
@@ -167,6 +170,10 @@ func (k Key) HMAC(s Secret) string { return "hmac:" + hex.EncodeToString(k.sum(s
 // Token names the service token s in a subject: the first 16 bytes of its HMAC in
 // lower-case hex.
 func (k Key) Token(s Secret) string { return hex.EncodeToString(k.sum(s)[:tokenSize]) }
+
+// Fingerprint tells this key from another, in 16 hex digits. Nobody can guess the key from
+// it, nor any HMAC that the key makes of something else.
+func (k Key) Fingerprint() string { return hex.EncodeToString(k.sum(printOf)[:printSize]) }
 
 // String returns ***.
 func (Key) String() string { return mask }

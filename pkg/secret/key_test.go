@@ -197,3 +197,13 @@ func ExampleKey() {
 	// hmac:311a24b32494c6288a701c443e24ae205cc2e625e7ec39352fe70397fbb35809
 	// 311a24b32494c6288a701c443e24ae20
 }
+
+func TestFingerprint(t *testing.T) {
+	a, b := secret.NewKey([32]byte{1}), secret.NewKey([32]byte{2})
+	if a.Fingerprint() != secret.NewKey([32]byte{1}).Fingerprint() || a.Fingerprint() == b.Fingerprint() {
+		t.Errorf("fingerprints %s and %s; want one for each key", a.Fingerprint(), b.Fingerprint())
+	}
+	if len(a.Fingerprint()) != 16 {
+		t.Errorf("fingerprint %q, want 16 digits", a.Fingerprint())
+	}
+}

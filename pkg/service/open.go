@@ -24,7 +24,7 @@ import (
 type Config struct {
 	// Name of the service, as logs, traces and NATS show it.
 	Name string
-	// NATS is where the journal is. Its name, log and tracer are filled in.
+	// NATS is where the journal is. Its name, log, tracer and key are filled in.
 	NATS journal.Config
 	// Redis is where the view is. Its log is filled in.
 	Redis view.Config
@@ -46,7 +46,8 @@ type Config struct {
 	Tracers trace.TracerProvider
 }
 
-// Open connects a runtime. It waits for NATS until ctx ends, and for nothing else.
+// Open connects a runtime. It waits for NATS until ctx ends, and for nothing else. It fails
+// with [journal.ErrOtherKey] if the deployment was begun with another key.
 func Open(ctx context.Context, cfg Config) (*Runtime, error) {
 	rt := &Runtime{Name: cfg.Name, Accounts: cfg.Accounts, Key: cfg.Key, Log: cfg.Log, Tracers: cfg.Tracers}
 	var err error
@@ -68,6 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Runtime, error) {
 	rt.Clients, rt.breakers = clients.byName, clients.breakers
 	nats := cfg.NATS
 	nats.Name, nats.Log, nats.TracerProvider = cfg.Name, cfg.Log, cfg.Tracers
+	nats.Key = cfg.Key.Fingerprint()
 	if rt.Journal, err = journal.Open(ctx, nats); err != nil {
 		return nil, errors.Join(err, rt.Close())
 	}
