@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -18,7 +19,7 @@ import (
 type aSandbox struct {
 	settings
 	addr, state, scenario string
-	delays                sandbox.Delays
+	provision             time.Duration
 }
 
 func sandboxCommand() *cobra.Command {
@@ -33,7 +34,7 @@ func sandboxCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&s.addr, "sandbox-addr", "127.0.0.1:8090", "where to listen; port 0 picks one")
 	f.StringVar(&s.state, "state", "", "file that keeps the circuits over a restart; empty forgets them")
-	f.DurationVar(&s.delays.Provision, "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
+	f.DurationVar(&s.provision, "provision-delay", 0, "how long provisioning takes; 0 is the default delay")
 	f.StringVar(&s.scenario, "scenario", "", "file of robots, faults, delays and edits, each at its time; empty is none")
 	f.StringVar(&s.httpAddr, "http-addr", "", "where /healthz, /readyz and /metrics are served; empty is nowhere, port 0 picks one")
 	s.registerLog(f)
@@ -43,6 +44,9 @@ func sandboxCommand() *cobra.Command {
 func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if s.provision < 0 {
+		return coded(exitUsage, "--provision-delay %s: a delay is not negative; 0 is the default delay", s.provision)
+	}
 	tel, err := s.startTelemetry(ctx, "sandbox")
 	if err != nil {
 		return err
@@ -52,7 +56,12 @@ func (s *aSandbox) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	x, err := sandbox.Open(sandbox.Config{Log: tel.Logger("sandbox"), Delays: s.delays, Scenario: scenario}, s.state)
+	cfg := sandbox.Config{Log: tel.Logger("sandbox"), Scenario: scenario}
+	if s.provision != 0 {
+		cfg.Delays = sandbox.DefaultDelays()
+		cfg.Delays.Provision = s.provision
+	}
+	x, err := sandbox.Open(cfg, s.state)
 	if err != nil {
 		return err
 	}
@@ -85,7 +94,7 @@ func (s *aSandbox) readScenario() (*sandbox.Scenario, error) {
 	if s.scenario == "" {
 		return nil, nil
 	}
-	if s.delays.Provision != 0 {
+	if s.provision != 0 {
 		return nil, coded(exitUsage, "--provision-delay: the delays stand in the scenario")
 	}
 	text, err := os.ReadFile(s.scenario)
