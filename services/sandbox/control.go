@@ -56,29 +56,30 @@ type Profile struct {
 
 // Connection is a circuit with its whole history.
 type Connection struct {
-	ID             string    `json:"id"`
-	Name           string    `json:"name"`
-	API            string    `json:"api"` // that ordered it: ecx or fabric
-	Buyer          string    `json:"buyer"`
-	Seller         string    `json:"seller,omitempty"`
-	Profile        string    `json:"profile,omitempty"`
-	Status         string    `json:"status"`
-	ProviderStatus string    `json:"providerStatus"`
-	Waits          string    `json:"waits,omitempty"` // for the seller: create, delete or change
-	SpeedMbps      int       `json:"speedMbps"`
-	WantedMbps     int       `json:"wantedMbps,omitempty"`
-	A              Side      `json:"a"`
-	Z              *Side     `json:"z,omitempty"` // absent until it has landed
-	Metro          string    `json:"metro"`
-	Leg            string    `json:"leg,omitempty"`
-	Group          string    `json:"group,omitempty"`
-	AToken         string    `json:"aSideServiceToken,omitempty"`
-	ZToken         string    `json:"zSideServiceToken,omitempty"`
-	Created        time.Time `json:"created"`
-	VisibleAt      time.Time `json:"visibleAt"`
-	Billed         bool      `json:"billed"`
-	RejectComment  string    `json:"rejectComment,omitempty"`
-	History        []Step    `json:"history"`
+	ID             string `json:"id"`
+	Name           string `json:"name"`
+	API            string `json:"api"` // that ordered it: ecx or fabric
+	Buyer          string `json:"buyer"`
+	Seller         string `json:"seller,omitempty"`
+	Profile        string `json:"profile,omitempty"`
+	Status         string `json:"status"`
+	ProviderStatus string `json:"providerStatus"`
+	Waits          string `json:"waits,omitempty"` // for the seller: create, delete or change
+	SpeedMbps      int    `json:"speedMbps"`
+	WantedMbps     int    `json:"wantedMbps,omitempty"`
+	A              Side   `json:"a"`
+	Z              *Side  `json:"z,omitempty"` // absent until it has landed
+	Metro          string `json:"metro"`
+	Leg            string `json:"leg,omitempty"`
+	Group          string `json:"group,omitempty"`
+	// Tokens that the connection was made with: nobody can use them again, so they are no secret.
+	AToken        string    `json:"aSideServiceToken,omitempty"`
+	ZToken        string    `json:"zSideServiceToken,omitempty"`
+	Created       time.Time `json:"created"`
+	VisibleAt     time.Time `json:"visibleAt"`
+	Billed        bool      `json:"billed"`
+	RejectComment string    `json:"rejectComment,omitempty"`
+	History       []Step    `json:"history"`
 }
 
 // Side is one end of a connection.

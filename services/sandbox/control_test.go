@@ -33,6 +33,20 @@ func TestInventory(t *testing.T) {
 			t.Errorf("the inventory tells the secret %s", secret)
 		}
 	}
+	kept := 0
+	for _, p := range s.inventory("").Ports {
+		for _, u := range p.InUse {
+			if u.Token == "" {
+				continue
+			}
+			if kept++; string(u.Token) != "***" {
+				t.Errorf("the inventory tells the service token that keeps S-tag %d of %s", u.STag, p.ID)
+			}
+		}
+	}
+	if kept == 0 {
+		t.Error("no service token keeps a tag; want those that every exchange starts with")
+	}
 	for query, want := range map[string]int{
 		"": 3, "connections=none": 0, "connections=open": 3, "name=one": 1, "name=John*": 2, "status=PROVISIONING": 1,
 		"tenant=Acme": 3, "tenant=globex-client": 0, "port=" + acmePort: 1, "port=" + cloudPort: 1,

@@ -3,6 +3,8 @@ package sandbox
 import (
 	"cmp"
 	"slices"
+
+	"patchbay.io/pkg/secret"
 )
 
 // Bounds of a VLAN tag. The exchange's guide says 4094, its later documents 4092;
@@ -75,7 +77,8 @@ type TagInUse struct {
 	STag       int    `json:"sTag"`
 	CTag       int    `json:"cTag,omitempty"`
 	Connection string `json:"connection,omitempty"`
-	Token      string `json:"serviceToken,omitempty"` // which keeps the VLAN for a circuit to come
+	// Token keeps the VLAN for a circuit to come. Whoever knew it could order that circuit.
+	Token secret.Secret `json:"serviceToken,omitempty"`
 }
 
 func (o occupancy) list() []TagInUse {
@@ -86,7 +89,7 @@ func (o occupancy) list() []TagInUse {
 			if c, ok := h.(*circuit); ok {
 				t.Connection = c.id
 			} else {
-				t.Token = h.ident()
+				t.Token = secret.Secret(h.ident())
 			}
 			out = append(out, t)
 		}
