@@ -224,7 +224,7 @@ func TestCreateTaken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := open(t, sandbox.Config{})
+			s := open(t, sandbox.Config{Delays: sandbox.Delays{Provision: time.Hour}})
 			got := s.get(s.acme, connections+"/"+s.create(with(single(), tt.change))).object()
 			for field, want := range tt.want {
 				if got[field] != want {

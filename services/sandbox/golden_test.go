@@ -115,7 +115,7 @@ const leanConnection = `{"uuid":"1902767c-2e77-41de-a7cb-bc9db91651a2","name":"t
 // them, and those of a real answer are there with the same type and, where the
 // circuits are alike, the same value.
 func TestSpelling(t *testing.T) {
-	s := open(t, sandbox.Config{})
+	s := open(t, sandbox.Config{Delays: sandbox.Delays{Provision: time.Hour}})
 	order := with(samples()["Dot1q to QinQ"], object{
 		"profileUUID": peering, "namedTag": "MICROSOFT", "sellerMetroCode": "DC", "sellerRegion": nil,
 		"primaryZSideVlanCTag": nil, "secondaryZSideVlanCTag": nil, "primaryVlanSTag": "140", "secondaryVlanSTag": "140"})

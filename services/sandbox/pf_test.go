@@ -161,7 +161,7 @@ func TestPFEqual(t *testing.T) {
 
 // TestPFRefused tries what the exchange refuses, each with its code and words.
 func TestPFRefused(t *testing.T) {
-	s := open(t, sandbox.Config{})
+	s := open(t, sandbox.Config{Delays: sandbox.Delays{Provision: time.Hour}})
 	pending := s.ask(pfOrder())
 	landed := s.ask(with(pfOrder(), object{"interface": object{"port_circuit_id": acmeNYC, "vlan": 124}}))
 	vc := s.provision(landed, pfLanding(cloudCHI, 124))
