@@ -377,7 +377,22 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// stocked has an order with two circuits, one of which waits for a person.
+// NATS may be slow to tell where a circuit stands. The order goes on meanwhile, and so does
+// whoever follows it.
+func TestFollowAsksAgain(t *testing.T) {
+	h := newHouse(t)
+	h.connection(&patchbayv1.Connection{Id: "c-1", ExchangeId: "X", Status: "PROVISIONED", ProviderStatus: "AVAILABLE"})
+	h.order(&patchbayv1.Order{Id: "o-1", Fact: "placed", Kind: "change", Legs: []*patchbayv1.OrderLeg{{Leg: "primary", ConnectionId: "c-1"}}})
+	slow := h.n.Open(t, journal.Config{InProcess: h.n.Unheard("$JS.API.STREAM.MSG.GET.JOURNAL")})
+	f := &follower{j: slow, t: newTracker([]handed{{orderID: "o-1"}}), silent: true}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen := func() bool { return len(f.t.circuitsOf(f.t.orders[0])) > 0 }
+	if err := f.run(ctx, 2, seen); err != nil || !seen() {
+		t.Errorf("following ends with %v and %d circuits, want none missing", err, len(f.t.circuitsOf(f.t.orders[0])))
+	}
+}
+
 // Where a circuit stood before its delete was handed in is no news of the delete.
 func TestSubmitDelete(t *testing.T) {
 	h := newHouse(t)
@@ -398,6 +413,7 @@ func TestSubmitDelete(t *testing.T) {
 	}
 }
 
+// stocked has an order with two circuits, one of which waits for a person.
 func stocked(t *testing.T) house {
 	t.Helper()
 	h := newHouse(t)

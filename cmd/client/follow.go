@@ -21,6 +21,9 @@ const mostRows = 20
 // frames of the spinner, one each tenth of a second.
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
+// fetchEvery is how often a circuit that an order has named is looked for until it was read.
+const fetchEvery = time.Second
+
 // Who waits learns soon, and then now and then, which exchanges are out of reach: an order that
 // waits for one has no news of its own.
 const (
@@ -38,12 +41,15 @@ type follower struct {
 	// silent prints nothing on the way.
 	silent bool
 	// away are the accounts of open orders whose exchange cannot be reached.
-	away  []news
-	drawn int // lines on the screen that are to be rewritten
-	frame int
+	away []news
+	// fetched is when circuits that are wanted were looked for last.
+	fetched time.Time
+	drawn   int // lines on the screen that are to be rewritten
+	frame   int
 }
 
-// run takes facts from sequence on, until done says so or ctx ends.
+// run takes facts from sequence on, until done says so or ctx ends. A circuit that cannot be
+// read is looked for again: whoever follows is told how an order ends, however slow NATS is.
 func (f *follower) run(ctx context.Context, sequence uint64, done func() bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	facts := make(chan journal.Record)
@@ -78,14 +84,15 @@ func (f *follower) run(ctx context.Context, sequence uint64, done func() bool) e
 			return nil
 		case r := <-facts:
 			f.print(f.t.take(r))
-			if err := f.fetch(ctx); err != nil {
-				return err
-			}
+			f.fetch(ctx)
 		case all := <-far:
 			f.tellAway(all)
 		case now := <-tick.C:
 			f.frame++
 			f.draw(now)
+			if now.Sub(f.fetched) > fetchEvery {
+				f.fetch(ctx)
+			}
 		}
 	}
 	return nil
@@ -129,13 +136,17 @@ func (f *follower) tellAway(all []service.AccountState) {
 	f.away = now
 }
 
-// fetch reads the last fact of connections that an order has named.
-func (f *follower) fetch(ctx context.Context) error {
-	for _, id := range f.t.wanted {
+// fetch reads the last fact of connections that an order has named. What cannot be read stays
+// wanted.
+func (f *follower) fetch(ctx context.Context) {
+	defer func() { f.fetched = time.Now() }()
+	for len(f.t.wanted) > 0 {
+		id := f.t.wanted[0]
 		r, err := f.j.Last(ctx, event.Entity{Noun: event.Connection, ID: id})
 		if err != nil {
-			return err
+			return
 		}
+		f.t.wanted = f.t.wanted[1:]
 		if r.None() {
 			continue
 		}
@@ -143,8 +154,6 @@ func (f *follower) fetch(ctx context.Context) error {
 			f.print(all)
 		}
 	}
-	f.t.wanted = nil
-	return nil
 }
 
 // print tells news where nobody watches a screen.

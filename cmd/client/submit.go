@@ -104,7 +104,7 @@ func (s *submit) run(cmd *cobra.Command, files []string) error {
 func (s *submit) publish(ctx context.Context, f *follower) error {
 	last, err := f.j.LastSeq(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing is handed in yet; try again: %w", err)
 	}
 	f.from = last + 1
 	hear := func(d time.Duration, done func() bool) error {
@@ -124,9 +124,7 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 			return err
 		}
 	}
-	if err := f.fetch(ctx); err != nil {
-		return err
-	}
+	f.fetch(ctx)
 	if err := hear(firstAnswer, func() bool { return f.t.all((*tracked).answered) }); err != nil {
 		return err
 	}
@@ -143,7 +141,7 @@ func (s *submit) publish(ctx context.Context, f *follower) error {
 func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 	r, err := f.j.Last(ctx, event.Entity{Noun: event.Order, ID: tr.orderID})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s is not handed in, nor what comes after it; try again, what was handed in before counts once: %w", tr.file, err)
 	}
 	var before []news
 	if !r.None() {
@@ -152,7 +150,7 @@ func (s *submit) handIn(ctx context.Context, f *follower, tr *tracked) error {
 		tr.compare()
 	}
 	if _, err := f.j.Submit(ctx, event.IntentSubject(event.Intent, tr.kind), tr.event); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", tr.file, err)
 	}
 	if s.wait && !s.json && !f.out.terminal {
 		fmt.Fprintf(f.out, "%s  %s\n", tr.orderID, tr.file)

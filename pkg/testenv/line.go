@@ -17,11 +17,20 @@ func (n NATS) Interrupted(word string, before func()) journal.InProcess {
 	return &line{server: first, word: []byte(word), before: before}
 }
 
+// Unheard is a way to a server of n on which a request of JetStream's API gets lost once: the
+// first of subject, which begins with "$JS.API.", goes where nobody listens.
+func (n NATS) Unheard(subject string) journal.InProcess {
+	first, _, _ := strings.Cut(n.URL, ",")
+	other := strings.Replace(subject, "$JS.API.", "nobodys.", 1) // as long, so nothing else moves
+	return &line{server: first, word: []byte(subject), other: []byte(other)}
+}
+
 type line struct {
 	net.Conn
 	server string
 	word   []byte
-	before func()
+	before func() // optional
+	other  []byte // optional, in place of word
 	gone   atomic.Bool
 }
 
@@ -38,7 +47,12 @@ func (l *line) InProcessConn() (net.Conn, error) {
 // Write looks for the word.
 func (l *line) Write(b []byte) (int, error) {
 	if bytes.Contains(b, l.word) && !l.gone.Swap(true) {
-		l.before()
+		if l.before != nil {
+			l.before()
+		}
+		if l.other != nil {
+			b = bytes.Replace(b, l.word, l.other, 1)
+		}
 	}
 	return l.Conn.Write(b)
 }
