@@ -145,6 +145,9 @@ func serviceCommands() []*cobra.Command {
 func runService(ctx context.Context, set *settings, s aService) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := set.check(); err != nil {
+		return err
+	}
 	if set.accounts == "" {
 		return coded(exitUsage, "--accounts is required; docs/accounts.md explains the file")
 	}

@@ -40,7 +40,7 @@ func (s *settings) register(f *pflag.FlagSet, httpAddr string) {
 	f.StringVar(&s.keyFile, "key-file", "", "deployment key: 32 bytes, by which secrets are recognised; up makes one in --data, services need one")
 	f.StringVar(&s.httpAddr, "http-addr", httpAddr, "where /healthz, /readyz and /metrics are served; port 0 picks one")
 	f.IntVar(&s.replicas, "replicas", 0, "replicas of each stream; 0 means 3 where NATS is a cluster of three or more, else 1")
-	f.Int64Var(&s.maxBytes, "journal-bytes", 1<<30, "size at which the journal is full; creates and changes wait from 90 % on, deletes from 95 %")
+	f.Int64Var(&s.maxBytes, "journal-bytes", 0, "size at which the journal is full; creates and changes wait from 90 % on, deletes from 95 %; 0 leaves it as it is, 1 GiB at first")
 	f.IntVar(&s.perMinute, "source-per-minute", 10_000, "creates and changes, and as many deletes, that one source gets taken in a minute; 0 is no limit")
 	f.IntVar(&s.open, "source-open", 50_000, "creates and changes of one source that may be under way at one time; 0 is no limit")
 	s.registerLog(f)
@@ -56,6 +56,28 @@ func (s *settings) registerWatcher(f *pflag.FlagSet) {
 func (s *settings) registerLog(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "trace, debug, info, warn, error or disabled")
 	f.StringVar(&s.logFormat, "log-format", "console", "json or console")
+}
+
+// leastBytes is the smallest journal that still has room for orders beside its reserves.
+const leastBytes = 1 << 20
+
+// check reports every number that makes no sense.
+func (s *settings) check() error {
+	var errs []error
+	refuse := func(wrong bool, flag string, value int64, rule string) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("--%s %d: %s", flag, value, rule))
+		}
+	}
+	refuse(s.maxBytes != 0 && s.maxBytes < leastBytes, "journal-bytes", s.maxBytes,
+		fmt.Sprintf("give at least %d bytes, or 0 to leave the journal as it is", leastBytes))
+	refuse(s.replicas < 0 || s.replicas > 5, "replicas", int64(s.replicas), "NATS keeps 1 to 5; 0 chooses")
+	refuse(s.perMinute < 0, "source-per-minute", int64(s.perMinute), "give a number of intents, or 0 for no limit")
+	refuse(s.open < 0, "source-open", int64(s.open), "give a number of intents, or 0 for no limit")
+	if len(errs) > 0 {
+		return codedError{exitUsage, errors.Join(errs...)}
+	}
+	return nil
 }
 
 func (s *settings) telemetry(name string) telemetry.Config {

@@ -56,6 +56,9 @@ func upCommand() *cobra.Command {
 			if u.natsURL != "" && cmd.Flags().Changed("nats-addr") {
 				return coded(exitUsage, "--nats-addr is for a NATS of its own, and --nats-url (PATCHBAY_NATS_URL) names another: give one of them")
 			}
+			if err := u.check(); err != nil {
+				return err
+			}
 			return u.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}

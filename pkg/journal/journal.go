@@ -223,6 +223,10 @@ func (j *Journal) ensureStream(ctx context.Context, s jetstream.StreamConfig, re
 		if !same(was, s) {
 			h, err = j.js.UpdateStream(ctx, s)
 		}
+		if err == nil && was.MaxBytes != s.MaxBytes {
+			j.cfg.Log.Warn().Str("stream", s.Name).Int64("was", was.MaxBytes).Int64("now", s.MaxBytes).
+				Msg("the limit of a stream was changed, since --journal-bytes says so")
+		}
 	}
 	if err == nil {
 		j.streams[s.Name] = h

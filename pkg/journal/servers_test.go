@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/journal"
@@ -157,6 +158,29 @@ func TestClientMakesWhatIsMissing(t *testing.T) {
 	for _, tt := range []struct{ asked, want int64 }{{0, 1 << 30}, {64 << 20, 64 << 20}, {0, 64 << 20}} {
 		if got := size(tt.asked); got != tt.want {
 			t.Errorf("a journal opened with %d bytes may hold %d, want %d", tt.asked, got, tt.want)
+		}
+	}
+}
+
+// A limit changes for everybody, so who changes it says so.
+func TestChangeOfLimitIsTold(t *testing.T) {
+	n := testenv.StartNATS(t)
+	told := func(maxBytes int64) string {
+		t.Helper()
+		var log strings.Builder
+		j, err := journal.Open(t.Context(), journal.Config{URL: n.URL, Replicas: n.Replicas, MaxBytes: maxBytes, Log: zerolog.New(&log).Level(zerolog.WarnLevel)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Close()
+		return log.String()
+	}
+	for _, tt := range []struct {
+		maxBytes int64
+		want     string
+	}{{64 << 20, ""}, {64 << 20, ""}, {32 << 20, `"stream":"JOURNAL","was":67108864,"now":33554432`}, {0, ""}} {
+		if got := told(tt.maxBytes); !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
+			t.Errorf("opened with %d bytes it says %q, want %q", tt.maxBytes, got, tt.want)
 		}
 	}
 }
