@@ -821,19 +821,23 @@ func TestArchive(t *testing.T) {
 	h.order(&patchbayv1.Order{Id: "o-1", Fact: "accepted", Kind: "create", PayloadDigest: "x"})
 	h.order(&patchbayv1.Order{Id: "o-1", Fact: "failed", Outcome: "failed", Kind: "create", PayloadDigest: "x"})
 	h.order(&patchbayv1.Order{Id: "o-2", Fact: "accepted", Kind: "create"})
+	h.connection(&patchbayv1.Connection{Id: "c-1", Status: "DEPROVISIONED", ProviderStatus: "NOT_AVAILABLE"})
 	path := filepath.Join(t.TempDir(), "archive.jsonl.gz")
 	for _, tt := range []struct {
 		args []string
 		code int
 		want []string
 	}{
-		{[]string{"archive", path}, 0, []string{"Nothing to put away", "1 thing stayed: young", "1 thing stayed: open"}},
+		{[]string{"archive", path}, 0, []string{"Nothing to put away", "2 things stayed: young", "1 thing stayed: open"}},
 		{[]string{"archive", path, "--older-than", "-1h"}, exitUsage, []string{"--older-than is -1h"}},
-		{[]string{"archive", path, "--older-than", "0s", "--dry-run"}, 0, []string{"Would put away 2 facts of 1 thing"}},
-		{[]string{"archive", path, "--older-than", "0s"}, 0, []string{"Put away 2 facts of 1 thing into " + path}},
+		{[]string{"archive", path, "--older-than", "0s", "--dry-run"}, 0, []string{"Would put away 3 facts of 2 things"}},
+		{[]string{"archive", path, "--older-than", "0s"}, 0, []string{"Put away 3 facts of 2 things into " + path}},
 		{[]string{"archive", path, "--older-than", "0s"}, exitError, []string{"exists"}},
-		{[]string{"list", "orders", "--all"}, 0, []string{"o-1", "archived"}},
-		{[]string{"archive", "restore", path}, exitError, []string{"Took back 0 facts", "order/o-1 was passed over", "1 thing not taken back", "no service ran before"}},
+		{[]string{"list", "--all"}, 0, []string{"failed (archived)", "DEPROVISIONED (archived)"}},
+		{[]string{"get", "c-1"}, 0, []string{"connection c-1  DEPROVISIONED (archived) for "}},
+		{[]string{"explain", "o-1"}, 0, []string{"failed (archived)", "create", "in an archive: 2 facts"}},
+		{[]string{"explain", "c-1"}, 0, []string{"DEPROVISIONED (archived)", "in an archive: 1 fact"}},
+		{[]string{"archive", "restore", path}, exitError, []string{"Took back 0 facts", "order/o-1 was passed over", "2 things not taken back", "no service ran before"}},
 		{[]string{"archive", "restore", path, "--journal-bytes", "-1"}, exitUsage, []string{"--journal-bytes is -1"}},
 		{[]string{"archive", "restore", path + "x"}, exitError, []string{"no such file"}},
 	} {
@@ -846,8 +850,8 @@ func TestArchive(t *testing.T) {
 	}
 	// No service ever ran on the NATS that an archive is taken back into.
 	n := testenv.StartNATS(t)
-	if out, code := run(t, "", "archive", "restore", path, "--nats-url", n.URL); code != 0 || !strings.Contains(out, "Took back 2 facts of 1 thing") {
-		t.Errorf("restore = %d %q, want both facts", code, out)
+	if out, code := run(t, "", "archive", "restore", path, "--nats-url", n.URL); code != 0 || !strings.Contains(out, "Took back 3 facts of 2 things") {
+		t.Errorf("restore = %d %q, want all facts", code, out)
 	}
 	empty := house{t, n.Open(t, journal.Config{}), n}
 	ctx, cancel := context.WithCancel(t.Context())

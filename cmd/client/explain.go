@@ -261,8 +261,13 @@ func standing(ctx context.Context, j *journal.Journal, r journal.Record) (view.S
 	return amended(s, of), nil
 }
 
-// stateOf is the word for where something stands: a connection's as everywhere else.
+// stateOf is the word for where something stands: a connection's as everywhere else, and of
+// what was archived how it ended.
 func stateOf(s view.Snapshot) string {
+	a := new(patchbayv1.Archived)
+	if strings.HasPrefix(s.Fact, event.Archived) && s.Into(a) == nil {
+		return story.Archived(a)
+	}
 	t := new(patchbayv1.Transition)
 	if s.Noun != event.Connection || s.Into(t) != nil {
 		return s.Fact

@@ -258,7 +258,7 @@ func orderRow(s view.Snapshot, now time.Time) []string {
 	if !order.Over(o) {
 		text = strings.TrimPrefix(text, "waits for ")
 	}
-	return []string{s.ID, orDash(o.GetKind()), s.Fact, story.Span(now.Sub(s.Stamp)), orDash(o.GetAccount()), orDash(name), text}
+	return []string{s.ID, orDash(o.GetKind()), stateOf(s), story.Span(now.Sub(s.Stamp)), orDash(o.GetAccount()), orDash(name), text}
 }
 
 // legNames are the names of the circuits that a change or delete is about.
@@ -279,8 +279,8 @@ func connectionRow(s view.Snapshot, now time.Time) []string {
 	}
 	c := t.GetConnection()
 	return []string{
-		s.ID, c.GetStatus() + "/" + c.GetProviderStatus(), story.Span(now.Sub(s.Stamp)),
-		c.GetExchangeId(), orDash(c.GetName()), orDash(c.GetOrderId()),
+		s.ID, stateOf(s), story.Span(now.Sub(s.Stamp)),
+		orDash(c.GetExchangeId()), orDash(c.GetName()), orDash(c.GetOrderId()),
 	}
 }
 

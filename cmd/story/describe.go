@@ -15,7 +15,12 @@ import (
 func (t *teller) describe(s *Step, before, now *telling) {
 	r := now.record
 	s.What = strings.Split(r.Subject, ".")[2]
-	if strings.HasPrefix(s.What, "archived") {
+	if r.Archived() {
+		a := new(patchbayv1.Archived)
+		if r.Into(a) == nil {
+			now.archived = a
+			s.say("before this, in an archive: %s", facts(a.GetFacts()))
+		}
 		return
 	}
 	switch s.Noun {
@@ -47,6 +52,16 @@ func (t *teller) describe(s *Step, before, now *telling) {
 		t.describeRest(s, now)
 	}
 }
+
+func facts(n int32) string {
+	if n == 1 {
+		return "1 fact"
+	}
+	return fmt.Sprintf("%d facts", n)
+}
+
+// Archived is where something stands that was archived: how it ended.
+func Archived(a *patchbayv1.Archived) string { return a.GetOutcome() + " (archived)" }
 
 func (s *Step) say(format string, args ...any) {
 	s.Details = append(s.Details, fmt.Sprintf(format, args...))

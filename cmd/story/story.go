@@ -108,6 +108,8 @@ type telling struct {
 	asked  *patchbayv1.Approval
 	landed *patchbayv1.Landing
 	change *patchbayv1.Change
+	// archived stands for all facts before it.
+	archived *patchbayv1.Archived
 }
 
 type teller struct {
@@ -194,6 +196,9 @@ func (t *teller) conclude() {
 			t.orderHead(last.order)
 		case last.step != nil:
 			t.connectionHead(last.step)
+		case last.archived != nil:
+			t.story.Title = last.archived.GetKind()
+			t.story.State, t.story.Ended = Archived(last.archived), true
 		}
 	}
 	for _, e := range t.ids {
