@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"patchbay.io/cmd/story"
+	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/service"
+	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
 // errNobody reports that no service is there to answer.
@@ -80,6 +83,16 @@ func printAccounts(out screen, all []service.AccountState, j *journal.Journal) {
 	out.table([]string{"ACCOUNT", "API", "ROLE", "STATE", "SINCE", "WHY"}, rows, -1)
 }
 
+// pauseOf is the pause of an account that stands; nil if there is none.
+func pauseOf(ctx context.Context, j *journal.Journal, account string) (*patchbayv1.AccountPause, error) {
+	r, err := j.Last(ctx, event.Entity{Noun: event.Account, ID: event.AccountID(account)})
+	p := new(patchbayv1.AccountPause)
+	if err != nil || r.None() || r.Into(p) != nil || p.GetFact() != service.Paused {
+		return nil, err
+	}
+	return p, nil
+}
+
 func pauseCommand() *cobra.Command {
 	return stopCommand(service.Paused, &cobra.Command{
 		Use: "pause NAME", Short: "Send nothing to an account's exchange that creates or decides",
@@ -101,6 +114,10 @@ func stopCommand(fact string, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = Usage(cobra.ExactArgs(1))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd.Context(), func(j *journal.Journal) error {
+			was, err := pauseOf(cmd.Context(), j, args[0])
+			if err != nil {
+				return err
+			}
 			q := service.PauseRequest{Account: args[0], Fact: fact, By: cmp.Or(by, whoami()), Reason: reason}
 			var now json.RawMessage
 			if err := ask(cmd.Context(), j, question{verb: service.VerbPause, body: q}, &now); err != nil {
@@ -109,7 +126,14 @@ func stopCommand(fact string, cmd *cobra.Command) *cobra.Command {
 			if c.json {
 				return printJSON(cmd.OutOrStdout(), now)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", args[0], fact)
+			text := args[0] + " is " + fact
+			switch {
+			case was != nil && fact == service.Paused:
+				text += "; before it was " + service.PauseWords(was)
+			case was == nil && fact == service.Resumed:
+				text = args[0] + " was not paused"
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 			return err
 		})
 	}

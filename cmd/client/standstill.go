@@ -27,12 +27,11 @@ func standstills(ctx context.Context, j *journal.Journal, facts []journal.Record
 	}
 	var all []story.Wait
 	for _, name := range accounts {
-		r, err := j.Last(ctx, event.Entity{Noun: event.Account, ID: event.AccountID(name)})
+		p, err := pauseOf(ctx, j, name)
 		if err != nil {
 			return nil, err
 		}
-		p := new(patchbayv1.AccountPause)
-		if r.None() || r.Into(p) != nil || p.GetFact() != service.Paused {
+		if p == nil {
 			continue
 		}
 		at := p.GetAt().AsTime()

@@ -330,7 +330,8 @@ func TestPauseAccount(t *testing.T) {
 		}
 	}
 	step(1, `no account "acme-exc"; the accounts file has acme-ecx,`, "accounts", "pause", "acme-exc")
-	step(0, "acme-ecx is paused", "accounts", "pause", "acme-ecx", "--by", "ada", "--reason", "the API moves")
+	step(0, "acme-ecx is paused", "accounts", "pause", "acme-ecx", "--by", "root")
+	step(0, "acme-ecx is paused; before it was paused by root", "accounts", "pause", "acme-ecx", "--by", "ada", "--reason", "the API moves")
 	step(0, "paused by ada: the API moves", "accounts", "list")
 	paused.soon(t, r)
 	step(0, "patchbay accounts resume acme-ecx", "explain", "JohnDoe_Dot1Q_To_Dot1Q")
@@ -339,6 +340,7 @@ func TestPauseAccount(t *testing.T) {
 	// Paused on the seller's side, what was approved waits to be landed.
 	step(0, "cloud-ecx is paused", "accounts", "pause", "cloud-ecx", "--by", "bob", "--reason", "the ports move")
 	step(0, "acme-ecx is resumed", "accounts", "resume", "acme-ecx")
+	step(0, "acme-ecx was not paused", "accounts", "resume", "acme-ecx")
 	for deadline := time.Now().Add(time.Minute); ; {
 		out, _ := patchbay(t, r, "explain", "JohnDoe_Dot1Q_To_Dot1Q")
 		if strings.Contains(out, "account cloud-ecx waits for somebody to resume it") &&
