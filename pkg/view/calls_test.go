@@ -183,8 +183,8 @@ func TestAwayAndBack(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		_, _, _ = v.Recall(t.Context(), "o-1") // finds out by dialling
-		if err := v.Healthy(); !errors.Is(err, view.ErrAway) || !strings.Contains(err.Error(), "refused") {
-			t.Errorf("healthy says %v, want ErrAway and why", err)
+		if err := v.Healthy(); !errors.Is(err, view.ErrAway) || !strings.Contains(err.Error(), "Redis at redis: ") || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("healthy says %v, want ErrAway, where and why", err)
 		}
 		if _, err := v.Orders(t.Context(), view.Query{}); !errors.Is(err, view.ErrAway) {
 			t.Errorf("query while Redis is away: %v, want ErrAway", err)

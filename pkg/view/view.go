@@ -198,6 +198,7 @@ func (v *View) do(ctx context.Context, allowed time.Duration, f func(context.Con
 	if over := ended(ctx); over != nil {
 		return over
 	}
+	err = fmt.Errorf("no answer from Redis at %s: %w", v.rdb.Options().Addr, err)
 	v.missed(err)
 	return fmt.Errorf("%w: %w", ErrAway, err)
 }
