@@ -40,8 +40,6 @@ type look struct {
 type result struct {
 	// moved says that facts were written; moving, that more is to come of the circuit.
 	moved, moving bool
-	// ours says that what is to come is the answer of an account of ours, which brings a hint.
-	ours bool
 	// doubt is the state that was seen and not believed.
 	doubt *status.State
 	// open says that the circuit has to be shown again before there is news of it.
@@ -184,15 +182,7 @@ func (a *watch) take(ctx context.Context, l look) result {
 		err = errOvertaken
 	}
 	known, _ := a.index.circuit(l.id)
-	return result{
-		moved: !n.none(), moving: known.conn != nil && a.index.moves(l.id), ours: awaitsUs(known.newest()), err: err,
-	}
-}
-
-// awaitsUs reports whether a circuit waits for a seller account of ours to answer.
-func awaitsUs(c *patchbayv1.Connection) bool {
-	s := status.Status(c.GetStatus())
-	return c.GetSellerAccount() != "" && (s == status.PendingApproval || s == status.PendingDelete)
+	return result{moved: !n.none(), moving: known.conn != nil && a.index.moves(l.id), err: err}
 }
 
 // early reports whether it is too early to say that a new circuit has no order: it does not

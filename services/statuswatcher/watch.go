@@ -328,7 +328,7 @@ func (a *watch) after(c chase, r result) (chase, bool) {
 	case r.err != nil && c.doubt != nil:
 		c.at = now.Add(jittered(a.pace.Moving)) // what is in doubt must not be forgotten
 		return c, true
-	case !c.quick, c.wait > a.pace.Moving, c.moved && !r.moving, r.moved && r.ours:
+	case !c.quick, c.wait > a.pace.Moving, c.moved && !r.moving:
 		return chase{}, false
 	}
 	c.at = now.Add(jittered(c.wait))
