@@ -4,7 +4,8 @@
 // It speaks NATS only. What it shows comes from the journal, or from whoever answers below
 // patchbay.ask; where nobody answers it reads the journal itself. It writes intents and
 // decisions, as any upstream system would, and nothing else: no facts, no streams, but for
-// archives and for what is restored from them. Nothing is tried for longer than about five seconds, unless a flag says so.
+// archives and for what is restored from them. Nothing is tried for longer than about five
+// seconds, unless a flag says so.
 package client
 
 import (

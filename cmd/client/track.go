@@ -111,11 +111,12 @@ func orderText(o *patchbayv1.Order) string {
 		return counted(len(o.GetViolations()), "violation")
 	case order.Over(o) || o.GetWait().GetWhat() == "":
 		return ""
-	case o.GetWait().GetOn() == "operator" && o.GetWait().GetAdvice() != "":
-		return "waits for " + o.GetWait().GetWhat() + " on operator: " + o.GetWait().GetAdvice()
-	default:
-		return "waits for " + o.GetWait().GetWhat() + " on " + o.GetWait().GetOn()
 	}
+	w := story.Wait{What: o.GetWait().GetWhat(), On: o.GetWait().GetOn()}
+	if w.On == "operator" {
+		w.Advice = o.GetWait().GetAdvice()
+	}
+	return w.Line()
 }
 
 func counted(n int, noun string) string {
