@@ -95,7 +95,7 @@ var testsMayImport = map[string]string{
 	"proto":    "proto/patchbay/v1",
 	"pkg":      "pkg/testenv pkg/embedded pkg/exchange/exchangetest",
 	"services": "pkg/testenv pkg/embedded pkg/exchange/exchangetest pkg/exchange/ecx pkg/service",
-	"cmd":      anything + services + "pkg/testenv pkg/embedded",
+	"cmd":      anything + services + "pkg/testenv pkg/embedded pkg/exchange/exchangetest",
 }
 
 // owner says which of our packages may import a library; the longest prefix that

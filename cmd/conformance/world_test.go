@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/ecx"
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/exchange/fabric"
 	"patchbay.io/pkg/exchange/packetfabric"
 	"patchbay.io/pkg/status"
@@ -50,26 +50,16 @@ func inWorldOf(t *testing.T, api account.API, test func(*testing.T, *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sandbox: sandbox.New(sandbox.Config{Seed: 1}), api: api, start: time.Now()}
-		l := &listener{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: w.sandbox.Handler()}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			_ = server.Serve(l) // ends with the listener
-		}()
+		dial := exchangetest.Serve(t, w.sandbox.Handler())
+		t.Cleanup(w.sandbox.Close)
 		accounts := account.Sandbox("http://sandbox.test")
-		w.buyer = open(t, accounts, "acme-"+string(api), l)
-		w.seller = open(t, accounts, "cloud-"+string(api), l)
-		t.Cleanup(func() {
-			_ = server.Close() // nobody is in the middle of anything
-			w.sandbox.Close()
-			<-served
-		})
+		w.buyer = open(t, accounts, "acme-"+string(api), dial)
+		w.seller = open(t, accounts, "cloud-"+string(api), dial)
 		test(t, w)
 	})
 }
 
-func open(t *testing.T, accounts account.File, name string, l *listener) exchange.Client {
+func open(t *testing.T, accounts account.File, name string, dial func(context.Context, string, string) (net.Conn, error)) exchange.Client {
 	t.Helper()
 	a, ok := accounts.ByName(name)
 	if !ok {
@@ -77,7 +67,7 @@ func open(t *testing.T, accounts account.File, name string, l *listener) exchang
 	}
 	var c client
 	var err error
-	cfg := exchange.Config{Account: a, Dial: l.dial}
+	cfg := exchange.Config{Account: a, Dial: dial}
 	switch a.API {
 	case account.ECX:
 		c, err = ecx.New(cfg)
@@ -92,44 +82,6 @@ func open(t *testing.T, accounts account.File, name string, l *listener) exchang
 	t.Cleanup(c.Close)
 	return c
 }
-
-// listener is a network of its own.
-type listener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *listener) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // want fails the test unless the outcome has a class.
 func want(t *testing.T, what string, out exchange.Outcome, class exchange.Class) {
