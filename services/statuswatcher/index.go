@@ -343,7 +343,7 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 	if n.ended {
 		x.close(id, o)
 	}
-	x.await(n, r.Stamp)
+	x.await(n, o, r.Stamp)
 	for _, l := range o.GetLegs() {
 		x.rest(l.GetConnectionId())
 	}
@@ -426,9 +426,11 @@ func (x *index) forget(id string) {
 	}
 }
 
-// await notes the circuits that an order has placed and nobody has seen.
-func (x *index) await(n *orderNote, at time.Time) {
-	for _, exchangeID := range n.legs {
+// await notes the circuits that a fact of an order, not always its newest, says are placed, and
+// nobody has seen.
+func (x *index) await(n *orderNote, o *patchbayv1.Order, at time.Time) {
+	for _, l := range o.GetLegs() {
+		exchangeID := l.GetExchangeId()
 		if exchangeID == "" || n.kind != exchange.Create {
 			continue
 		}
