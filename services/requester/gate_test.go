@@ -149,6 +149,24 @@ func (w *world) fill(part float64) {
 	}
 }
 
+// The delete of a create that is held waits with it, however long that takes: it is not refused
+// before its create is carried out.
+func TestDeleteOfWhatIsHeld(t *testing.T) {
+	limited(t, requester.Limits{Open: 1}, func(w *world) {
+		first := w.submit("create", "1", single("one", 100))
+		placed := w.fact(first, order.Placed)
+		held := w.submit("create", "2", single("two", 200))
+		del := w.submit("delete", "3", `{"target":{"source":"test","id":"2"}}`)
+		time.Sleep(time.Hour)
+		w.ready(placed)
+		w.ended(first)
+		o := w.until(del, "its first fact", func(*patchbayv1.Order) bool { return true })
+		if o.GetFact() != order.Accepted || o.GetTargetOrderId() != held {
+			t.Errorf("the delete is %s with target %q %v, want accepted with %s", o.GetFact(), o.GetTargetOrderId(), o.GetViolations(), held)
+		}
+	})
+}
+
 // From 90 % on creates and changes wait, from 95 % on deletes; what is under way goes on,
 // and what waits is taken when there is room.
 func TestFullJournal(t *testing.T) {

@@ -27,9 +27,8 @@ const (
 	// tries is how often a change or delete is read before its target counts as unknown: a
 	// create that was sent right before it may not be an order yet.
 	tries = 5
-	// patience is how often it is read while that create stands in INTENTS unhandled, as
-	// after a crash; about five minutes.
-	patience = 300
+	// look is the longest time until it is read again while that create stands in INTENTS.
+	look = 10 * time.Second
 )
 
 var errNotYet = errors.New("the target is not known yet")
@@ -159,7 +158,8 @@ func (r *Requester) draft(ctx context.Context, a *asked) (*patchbayv1.Order, err
 }
 
 // overtaken asks to wait if the target of a change or delete may still become known: for
-// some seconds in any case, and for minutes while its create stands in INTENTS.
+// some seconds in any case, and for as long as its create stands in INTENTS, where it may be
+// held for hours. To refuse the delete of what is bought afterwards would be worst.
 func (r *Requester) overtaken(ctx context.Context, a *asked) error {
 	if a.rec.Delivered < tries {
 		return journal.Later(500*time.Millisecond, errNotYet)
@@ -172,12 +172,12 @@ func (r *Requester) overtaken(ctx context.Context, a *asked) error {
 		target = m.GetTarget()
 	}
 	id := targetOrder(target)
-	if id == "" || a.rec.Delivered >= patience {
+	if id == "" {
 		return nil
 	}
 	waits, err := r.onItsWay(ctx, id)
 	if err == nil && waits {
-		err = journal.Later(time.Second, errNotYet)
+		err = journal.Later(min(time.Duration(a.rec.Delivered)*time.Second/tries, look), errNotYet)
 	}
 	return err
 }
