@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,8 +36,15 @@ const (
 	fullest = 0.95
 	// window is the time that the budget of a source is for.
 	window = time.Minute
-	// gateAgain is when an intent is looked at again for which there was no room.
-	gateAgain = 30 * time.Second
+	// soonest and latest are when an intent is looked at again that waits for what may come at
+	// any moment, and apart is the time between two of them: a few come again soon, and many
+	// one after the other, so that they do not keep everybody busy.
+	soonest = 2 * time.Second
+	latest  = 30 * time.Second
+	apart   = 5 * time.Millisecond
+	// overdue is how long after its time an intent that waited comes again for certain, here or
+	// at another instance, even if who had it was killed.
+	overdue = 10 * time.Second
 	// mostSources bounds the sources that an answer lists.
 	mostSources = 100
 )
@@ -54,6 +62,7 @@ type gate struct {
 	sources map[string]*spending
 	halts   map[string]halt // by source; "" for all of them
 	tidied  time.Time       // when sources that have used nothing lately were forgotten
+	turn    time.Time       // when the last of those comes again that wait for room
 }
 
 // spending is what a source has used of its budget.
@@ -62,10 +71,11 @@ type spending struct {
 	open            map[string]bool // ids of orders under way
 }
 
-// halt is why the intents of a source wait, and until when they surely do.
+// halt is why the intents of a source wait.
 type halt struct {
 	reason string
-	until  time.Time
+	// until is when the last that was held comes again. Zero leaves that to [gate.hold].
+	until time.Time
 	// news says that they did not wait before.
 	news bool
 }
@@ -168,22 +178,17 @@ func (g *gate) enter(a *asked, use journal.Use, now time.Time) (leave func(), wa
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	source := a.rec.Event.Source()
-	for of, h := range g.halts {
-		if now.After(h.until.Add(window)) {
-			delete(g.halts, of) // nobody has asked since
-		}
-	}
 	if source == rollbackSource && a.kind == exchange.Delete {
 		return func() {}, nil // an outcome
 	}
-	if h := stopped(a.kind, use, now); h != nil {
-		return nil, g.hold("", h)
+	if h := stopped(a.kind, use); h != nil {
+		return nil, g.hold("", h, now)
 	}
 	if use.Fill() < full {
 		delete(g.halts, "")
 	}
 	if h := g.over(source, a.kind, now); h != nil {
-		return nil, g.hold(source, h)
+		return nil, g.hold(source, h, now)
 	}
 	delete(g.halts, source)
 	s := g.of(source)
@@ -202,15 +207,32 @@ func (g *gate) enter(a *asked, use journal.Use, now time.Time) (leave func(), wa
 }
 
 // hold remembers why the intents of a source wait. The lock is held.
-func (g *gate) hold(source string, h *halt) *halt {
-	_, known := g.halts[source]
+func (g *gate) hold(source string, h *halt, now time.Time) *halt {
+	if h.until.IsZero() {
+		g.turn = g.turn.Add(apart)
+		if soon := now.Add(soonest); g.turn.Before(soon) {
+			g.turn = soon
+		}
+		if late := now.Add(latest); g.turn.After(late) {
+			g.turn = late
+		}
+		h.until = g.turn
+	}
+	_, known := g.standing(now)[source]
 	h.news = !known
 	g.halts[source] = *h
 	return h
 }
 
+// standing are the halts that somebody met lately. Where none comes again, nothing waits any
+// more: another instance has let it in. The lock is held.
+func (g *gate) standing(now time.Time) map[string]halt {
+	maps.DeleteFunc(g.halts, func(_ string, h halt) bool { return now.After(h.until.Add(overdue)) })
+	return g.halts
+}
+
 // stopped is why nobody's intent of a kind is taken now; nil if that is not so.
-func stopped(kind string, use journal.Use, now time.Time) *halt {
+func stopped(kind string, use journal.Use) *halt {
 	limit, what := full, "creates and changes wait, deletes are taken"
 	if use.Fill() >= fullest {
 		what = "all intents wait"
@@ -223,7 +245,7 @@ func stopped(kind string, use journal.Use, now time.Time) *halt {
 	}
 	return &halt{reason: fmt.Sprintf("the journal is %.0f %% full (%s of %s), and what is left is for outcomes: %s; "+
 		`make room with "patchbay archive", or raise --journal-bytes`,
-		100*use.Fill(), mebibytes(use.Bytes), mebibytes(use.MaxBytes), what), until: now.Add(gateAgain)}
+		100*use.Fill(), mebibytes(use.Bytes), mebibytes(use.MaxBytes), what)}
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
@@ -245,17 +267,17 @@ func (g *gate) over(source, kind string, now time.Time) *halt {
 	}
 	if n := len(s.open); g.limits.Open > 0 && kind != exchange.Delete && n >= g.limits.Open {
 		return &halt{reason: fmt.Sprintf("source %q has %d orders under way, and --source-open is %d: the others wait until "+
-			"some have ended", source, n, g.limits.Open), until: now.Add(gateAgain)}
+			"some have ended", source, n, g.limits.Open)}
 	}
 	return nil
 }
 
 // check is the gate on the health page.
-func (g *gate) check() error {
+func (g *gate) check(now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []string
-	for _, h := range g.halts {
+	for _, h := range g.standing(now) {
 		all = append(all, h.reason)
 	}
 	if len(all) == 0 {
@@ -273,10 +295,11 @@ func (g *gate) check() error {
 func (g *gate) answer(now time.Time) service.IntakeAnswer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a := service.IntakeAnswer{PerMinute: g.limits.PerMinute, Open: g.limits.Open, Stopped: g.halts[""].reason}
+	halts := g.standing(now)
+	a := service.IntakeAnswer{PerMinute: g.limits.PerMinute, Open: g.limits.Open, Stopped: halts[""].reason}
 	for source := range g.sources {
 		s := g.sources[source]
-		u := service.SourceUse{Source: source, Open: len(s.open), Waits: g.halts[source].reason}
+		u := service.SourceUse{Source: source, Open: len(s.open), Waits: halts[source].reason}
 		u.LastMinute, _ = s.recent.count(now)
 		u.Deletes, _ = s.deletes.count(now)
 		a.Sources = append(a.Sources, u)

@@ -96,7 +96,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 		return err
 	}
 	if rt.Check != nil {
-		rt.Check(name+" intake", r.gate.check)
+		rt.Check(name+" intake", func() error { return r.gate.check(rt.Journal.Now()) })
 	}
 	if rt.Ready != nil {
 		rt.Ready(name, r.index.reading.Part)
