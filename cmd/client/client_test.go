@@ -764,15 +764,18 @@ func TestLimits(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work errgroup.Group
-	work.Go(func() error {
-		return h.j.Serve(ctx, service.VerbIntake, func(context.Context, []byte) ([]byte, error) {
-			return json.Marshal(service.IntakeAnswer{PerMinute: 5, Open: 7, Sources: []service.SourceUse{
-				{Source: "others", Waits: "others are too many"}, {Source: ownSource, LastMinute: 5, Open: 3, Waits: "you are too fast"},
-			}})
+	for _, says := range [][]service.SourceUse{ // each requester holds back what another does not
+		{{Source: ownSource, LastMinute: 5, Open: 2}, {Source: "others", Waits: "others are too many"}},
+		{{Source: ownSource, LastMinute: 4, Open: 3, Waits: "you are too fast"}},
+	} {
+		work.Go(func() error {
+			return h.j.ServeEach(ctx, service.VerbIntake, func(context.Context, []byte) ([]byte, error) {
+				return json.Marshal(service.IntakeAnswer{PerMinute: 5, Open: 7, Sources: says})
+			})
 		})
-	})
+	}
 	t.Cleanup(func() { cancel(); _ = work.Wait() })
-	for try := 0; strings.Contains(out, "No requester") && try < 100; try++ { // until somebody serves
+	for try := 0; strings.Count(out, "Intents wait") < 2 && try < 100; try++ { // until both serve
 		out, code = h.run("", "limits")
 	}
 	for _, want := range []string{ownSource, "5 of 5", "3 of 7", "Intents wait: others are too many", "Intents wait: you are too fast"} {

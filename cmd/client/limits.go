@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,8 +35,8 @@ func limitsCommand() *cobra.Command {
 					return err
 				}
 				l := limits{Streams: all}
-				if a, err := askIntake(cmd.Context(), j); err == nil {
-					l.Intake = &a
+				if l.Intake, err = askIntake(cmd.Context(), j); err != nil {
+					return err
 				}
 				if c.json {
 					return printJSON(cmd.OutOrStdout(), l)
@@ -48,11 +49,22 @@ func limitsCommand() *cobra.Command {
 	return c.register(cmd)
 }
 
-// askIntake asks a requester what intake takes.
-func askIntake(ctx context.Context, j *journal.Journal) (service.IntakeAnswer, error) {
-	var a service.IntakeAnswer
-	err := ask(ctx, j, question{verb: service.VerbIntake}, &a)
-	return a, err
+// askIntake asks all requesters what intake takes, and puts their answers together: each says
+// what it holds back itself. It returns nil if none answers.
+func askIntake(ctx context.Context, j *journal.Journal) (*service.IntakeAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var all *service.IntakeAnswer
+	err := j.AskEach(ctx, service.VerbIntake, func(answer []byte) error {
+		a := new(service.IntakeAnswer)
+		err := json.Unmarshal(answer, a)
+		if err == nil && all != nil {
+			a.Join(*all)
+		}
+		all = a
+		return err
+	})
+	return all, err
 }
 
 func (l limits) print(out screen) {
@@ -79,7 +91,7 @@ func (l limits) print(out screen) {
 		out.table([]string{"SOURCE", "UNDER WAY", "LAST MINUTE", "DELETES"}, rows, -1)
 		fmt.Fprintln(out)
 	}
-	why := waits(*l.Intake, nil)
+	why := waits(l.Intake, nil)
 	for _, w := range why {
 		fmt.Fprintln(out, "Intents wait: "+w)
 	}
@@ -90,7 +102,7 @@ func (l limits) print(out screen) {
 
 // waits are the reasons for which intents of the sources wait, of all sources if there are
 // none.
-func waits(a service.IntakeAnswer, sources []string) []string {
+func waits(a *service.IntakeAnswer, sources []string) []string {
 	var all []string
 	if a.Stopped != "" {
 		all = append(all, a.Stopped)
@@ -106,15 +118,13 @@ func waits(a service.IntakeAnswer, sources []string) []string {
 // whyUnanswered says why intents were not answered yet.
 func whyUnanswered(ctx context.Context, j *journal.Journal, sources []string) string {
 	a, err := askIntake(ctx, j)
-	why := waits(a, sources)
-	switch {
-	case err != nil:
+	if err != nil || a == nil {
 		return "Not everything was answered. It is kept; is a requester running?"
-	case len(why) > 0:
-		return "Not everything was answered. It is kept, and carried out later: " + strings.Join(why, "; ") + "."
-	default:
-		return "Not everything was answered yet. It is kept; \"patchbay watch\" shows the answer when it comes."
 	}
+	if why := waits(a, sources); len(why) > 0 {
+		return "Not everything was answered. It is kept, and carried out later: " + strings.Join(why, "; ") + "."
+	}
+	return "Not everything was answered yet. It is kept; \"patchbay watch\" shows the answer when it comes."
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

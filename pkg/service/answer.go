@@ -1,10 +1,13 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,7 +24,8 @@ const (
 	VerbAccounts = "accounts"
 )
 
-// VerbIntake asks a requester for its [IntakeAnswer].
+// VerbIntake asks requesters for their [IntakeAnswer]. Every instance answers, since each
+// knows for itself whom it holds back.
 const VerbIntake = "intake"
 
 // IntakeAnswer says how much intake takes, and of whom it has taken what.
@@ -31,8 +35,38 @@ type IntakeAnswer struct {
 	Open      int `json:"open"`
 	// Stopped is why intents of all sources wait; empty if they do not.
 	Stopped string `json:"stopped,omitempty"`
-	// Sources that have orders under way or have handed in lately, the busiest first.
+	// Sources that have orders under way or have handed in lately: those that wait first, then
+	// the busiest.
 	Sources []SourceUse `json:"sources,omitempty"`
+}
+
+// mostSources bounds the sources that an answer lists.
+const mostSources = 100
+
+// Join adds the answer of another instance. All count the same facts, and differ by what is
+// on its way; so of two numbers the greater one stays, and a reason to wait that either has.
+func (a *IntakeAnswer) Join(other IntakeAnswer) {
+	a.Stopped = cmp.Or(a.Stopped, other.Stopped)
+	by := map[string]SourceUse{}
+	for _, u := range slices.Concat(a.Sources, other.Sources) {
+		had := by[u.Source]
+		by[u.Source] = SourceUse{
+			Source: u.Source, LastMinute: max(had.LastMinute, u.LastMinute), Deletes: max(had.Deletes, u.Deletes),
+			Open: max(had.Open, u.Open), Waits: cmp.Or(had.Waits, u.Waits),
+		}
+	}
+	a.Sources = slices.Collect(maps.Values(by))
+	a.Shorten()
+}
+
+// Shorten puts the sources in order, those first that wait and then the busiest, and leaves out
+// what would be too many.
+func (a *IntakeAnswer) Shorten() {
+	waits := func(u SourceUse) int { return min(len(u.Waits), 1) }
+	slices.SortFunc(a.Sources, func(a, b SourceUse) int {
+		return cmp.Or(cmp.Compare(waits(b), waits(a)), cmp.Compare(b.Open+b.LastMinute, a.Open+a.LastMinute), cmp.Compare(a.Source, b.Source))
+	})
+	a.Sources = a.Sources[:min(len(a.Sources), mostSources)]
 }
 
 // SourceUse is what one source has used of its budget.

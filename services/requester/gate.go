@@ -1,7 +1,6 @@
 package requester
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,8 +44,6 @@ const (
 	// overdue is how long after its time an intent that waited comes again for certain, here or
 	// at another instance, even if who had it was killed.
 	overdue = 10 * time.Second
-	// mostSources bounds the sources that an answer lists.
-	mostSources = 100
 )
 
 // gate says which intents have to wait. An intent that waits stays in INTENTS and comes
@@ -291,7 +288,7 @@ func (g *gate) check(now time.Time) error {
 	return errors.New("intents wait: " + strings.Join(all, "; ") + more)
 }
 
-// answer tells what the sources have used, those first that have most under way.
+// answer tells what the sources have used.
 func (g *gate) answer(now time.Time) service.IntakeAnswer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -304,10 +301,7 @@ func (g *gate) answer(now time.Time) service.IntakeAnswer {
 		u.Deletes, _ = s.deletes.count(now)
 		a.Sources = append(a.Sources, u)
 	}
-	slices.SortFunc(a.Sources, func(a, b service.SourceUse) int {
-		return cmp.Or(cmp.Compare(b.Open+b.LastMinute, a.Open+a.LastMinute), cmp.Compare(a.Source, b.Source))
-	})
-	a.Sources = a.Sources[:min(len(a.Sources), mostSources)]
+	a.Shorten()
 	return a
 }
 

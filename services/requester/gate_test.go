@@ -2,8 +2,10 @@ package requester_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 	"patchbay.io/services/requester"
 )
@@ -164,6 +167,43 @@ func TestDeleteOfWhatIsHeld(t *testing.T) {
 		o := w.until(del, "its first fact", func(*patchbayv1.Order) bool { return true })
 		if o.GetFact() != order.Accepted || o.GetTargetOrderId() != held {
 			t.Errorf("the delete is %s with target %q %v, want accepted with %s", o.GetFact(), o.GetTargetOrderId(), o.GetViolations(), held)
+		}
+	})
+}
+
+// Every requester is asked what waits, since each knows only what it holds back itself; and
+// what one held and another took waits no more.
+func TestEachSaysWhatItHolds(t *testing.T) {
+	limited(t, requester.Limits{Open: 1}, func(w *world) {
+		placed := w.fact(w.submit("create", "1", single("one", 100)), order.Placed)
+		one := w.stop
+		w.run(nil)
+		other := w.stop
+		w.stop = func() { one(); other() }
+		waits := func() (held, all int) {
+			err := w.j.AskEach(w.t.Context(), service.VerbIntake, func(answer []byte) error {
+				var a service.IntakeAnswer
+				err := json.Unmarshal(answer, &a)
+				if all++; slices.ContainsFunc(a.Sources, func(u service.SourceUse) bool { return u.Waits != "" }) {
+					held++
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return held, all
+		}
+		waiting := w.submit("create", "2", single("two", 200))
+		time.Sleep(time.Minute)
+		if held, all := waits(); held == 0 || all != 2 {
+			t.Errorf("%d requesters answer, of which %d hold something back; want 2, and at least one", all, held)
+		}
+		w.ready(placed)
+		w.soon(waiting)
+		time.Sleep(15 * time.Second)
+		if held, all := waits(); held != 0 || all != 2 {
+			t.Errorf("when it was taken %d of %d say that something waits", held, all)
 		}
 	})
 }

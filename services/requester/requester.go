@@ -114,7 +114,7 @@ func Run(ctx context.Context, rt service.Runtime, limits Limits) error {
 		return r.index.follow(ctx, j, seq, note)
 	})
 	work.Go(func() error { return j.Serve(ctx, "check", r.Check) })
-	work.Go(func() error { return j.Serve(ctx, service.VerbIntake, r.Intake) })
+	work.Go(func() error { return j.ServeEach(ctx, service.VerbIntake, r.Intake) })
 	for _, c := range []struct {
 		journal.Consumer
 		handle journal.Handler
