@@ -109,7 +109,7 @@ func (v *View) Rebuild(ctx context.Context, j *journal.Journal) (Report, error) 
 		if err != nil {
 			return Report{}, err
 		}
-		_, r, err := v.build(ctx, j, m)
+		_, r, err := v.build(ctx, j, m, "to be rebuilt")
 		if !errors.Is(err, errBuilding) && !errors.Is(err, errMoved) {
 			return r, err
 		}
@@ -152,17 +152,13 @@ func (v *View) attach(ctx context.Context, j *journal.Journal) (mark, error) {
 	default:
 		why = "ahead of the journal"
 	}
-	v.cfg.Log.Info().Str("view", why).Msg("building the view from the journal")
-	m, r, err := v.build(ctx, j, m)
-	if err == nil {
-		v.cfg.Log.Info().Int("entities", r.Entities).Uint64("facts", r.Facts).
-			Float64("seconds", r.Seconds).Msg("view built")
-	}
+	m, _, err = v.build(ctx, j, m, why)
 	return m, err
 }
 
-// build makes a new generation in place of the one seen.
-func (v *View) build(ctx context.Context, j *journal.Journal, seen mark) (m mark, r Report, err error) {
+// build makes a new generation in place of the one seen. Of those who try at one time one
+// does, and the log says so with why and how it ended.
+func (v *View) build(ctx context.Context, j *journal.Journal, seen mark, why string) (m mark, r Report, err error) {
 	start := time.Now()
 	id, err := j.Identity(ctx)
 	if err != nil {
@@ -179,8 +175,14 @@ func (v *View) build(ctx context.Context, j *journal.Journal, seen mark) (m mark
 	if err := v.begin(ctx, seen.gen, m.gen, id); err != nil {
 		return m, r, err
 	}
+	v.cfg.Log.Info().Str("view", why).Msg("building the view from the journal")
 	v.note(func(p *Progress) { *p = Progress{Running: true} })
 	defer func() {
+		if err != nil {
+			v.cfg.Log.Info().Err(err).Msg("view not built")
+		} else {
+			v.cfg.Log.Info().Int("entities", r.Entities).Uint64("facts", r.Facts).Float64("seconds", r.Seconds).Msg("view built")
+		}
 		v.note(func(p *Progress) { p.Running, p.Done, p.Took = false, err == nil, time.Since(start) })
 	}()
 	if err := v.wipe(ctx, m.gen); err != nil {

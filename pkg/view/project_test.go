@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -251,6 +253,52 @@ func TestTwoProjectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, dump(t, c), got, "what two projectors made, and a rebuild")
+}
+
+// Of all who find no view one builds it, and only that one says so, at the beginning and at
+// the end.
+func TestWhoBuildsSaysSo(t *testing.T) {
+	j, r := testenv.Journal(t), testenv.StartRedis(t)
+	w, c := newWriter(t, j), raw(t, r)
+	w.random(rand.New(rand.NewPCG(3, 1)), 60)
+	var said lines
+	var all []*view.View
+	for range 8 {
+		v, err := view.Open(view.Config{URL: r.URL, CheckEvery: 20 * time.Millisecond, Log: zerolog.New(&said)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = v.Close() })
+		all = append(all, v)
+	}
+	for _, v := range all {
+		project(t, v, j)
+	}
+	for _, v := range all {
+		until(t, "the view is there for all", func() bool { return v.Progress().Done })
+	}
+	caughtUp(t, c, j)
+	if n, ends := said.count("building the view"), said.count("view built"); n != 1 || ends != 1 {
+		t.Errorf("%d say that they build the view and %d that it is built, want one of each", n, ends)
+	}
+}
+
+// lines are those of a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *lines) count(words string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), words)
 }
 
 func TestOldEntitiesAreLeftOut(t *testing.T) {
