@@ -123,7 +123,7 @@ func meetOrder(ctx context.Context, j *journal.Journal, e event.Entity, name str
 	if err != nil || r.None() || r.Into(o) != nil {
 		return c, err
 	}
-	c.name, c.state, c.since, c.ended = cmp.Or(o.GetCreate().GetName(), legNames(o)), o.GetKind()+" "+o.GetFact(), r.Stamp, order.Over(o)
+	c.name, c.state, c.since, c.ended = cmp.Or(o.GetCreate().GetName(), legNames(o)), o.GetKind()+" "+o.GetFact(), r.At(), order.Over(o)
 	if !strings.EqualFold(o.GetCreate().GetName(), name) {
 		return c, nil // it goes by something else, which stays
 	}
@@ -167,9 +167,9 @@ func present(ctx context.Context, j *journal.Journal, id string) (*patchbayv1.Tr
 	s, err := standing(ctx, j, r)
 	t := new(patchbayv1.Transition)
 	if err != nil || s.Into(t) != nil { // what cannot be read has no name
-		return nil, r.Stamp, err
+		return nil, r.At(), err
 	}
-	return t, r.Stamp, nil
+	return t, r.At(), nil
 }
 
 // renamedTo returns the connections to which a change has given a name; the view looks for

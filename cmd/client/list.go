@@ -200,7 +200,7 @@ func snapshot(r journal.Record) (view.Snapshot, []string) {
 	tokens := strings.Split(r.Subject, ".")
 	s := view.Snapshot{
 		Noun: e.Noun, ID: e.ID, Fact: strings.Join(tokens[2:max(2, len(tokens)-1)], "."), Seq: r.Seq, Number: r.Number(),
-		EventID: r.Event.ID(), Stamp: r.Stamp, Order: event.Ext(r.Event, event.ExtCorrelationID),
+		EventID: r.Event.ID(), Stamp: r.At(), Order: event.Ext(r.Event, event.ExtCorrelationID),
 		TraceParent: event.Ext(r.Event, event.ExtTraceParent), Data: r.Event.Data(),
 	}
 	if e.Noun == event.Order {

@@ -87,7 +87,7 @@ func (t *tracker) takeOrder(r journal.Record, id string) []news {
 		if tr.orderID != id || r.Seq <= tr.seq || r.Into(o) != nil {
 			continue
 		}
-		tr.order, tr.seq, tr.since = o, r.Seq, r.Stamp
+		tr.order, tr.seq, tr.since = o, r.Seq, r.At()
 		for _, l := range o.GetLegs() {
 			c := l.GetConnectionId()
 			if c != "" && t.circuits[c] == nil {
@@ -96,7 +96,7 @@ func (t *tracker) takeOrder(r journal.Record, id string) []news {
 			}
 		}
 		if len(all) == 0 { // two files may be one order
-			all = append(all, news{r.Stamp, event.Order, id, id, o.GetFact(), orderText(o)})
+			all = append(all, news{r.At(), event.Order, id, id, o.GetFact(), orderText(o)})
 		}
 	}
 	return all
@@ -152,7 +152,7 @@ func (t *tracker) takeConnection(r journal.Record, id string) []news {
 	if c == nil || r.Seq <= c.seq {
 		return nil
 	}
-	c.conn, c.seq, c.since = conn, r.Seq, r.Stamp
+	c.conn, c.seq, c.since = conn, r.Seq, r.At()
 	if c.leg == "" {
 		c.leg = conn.GetLeg()
 	}
@@ -170,7 +170,7 @@ func (t *tracker) takeConnection(r journal.Record, id string) []news {
 		marks = append(marks, d.Line())
 	}
 	return []news{{
-		r.Stamp, event.Connection, id, conn.GetOrderId(),
+		r.At(), event.Connection, id, conn.GetOrderId(),
 		conn.GetStatus() + "/" + conn.GetProviderStatus(),
 		strings.TrimSpace(conn.GetName() + " " + conn.GetExchangeId() + " " + strings.Join(marks, " ")),
 	}}

@@ -63,7 +63,7 @@ func (w *watch) run(cmd *cobra.Command, j *journal.Journal) error {
 	out := newScreen(cmd.OutOrStdout())
 	return j.Follow(cmd.Context(), from, filters(w.status), func(r journal.Record) error {
 		if w.json {
-			return printLine(out, watched{r.Stamp, r.Subject, r.Event.ID(), r.Number(), event.Ext(r.Event, event.ExtCorrelationID), r.Event.Data()})
+			return printLine(out, watched{r.At(), r.Subject, r.Event.ID(), r.Number(), event.Ext(r.Event, event.ExtCorrelationID), r.Event.Data()})
 		}
 		_, err := fmt.Fprintln(out, watchLine(out, r))
 		return err
@@ -129,7 +129,7 @@ func wild(token string) string {
 
 // watchLine is a fact on one line.
 func watchLine(out screen, r journal.Record) string {
-	at := r.Stamp.Local().Format("15:04:05.000")
+	at := r.At().Local().Format("15:04:05.000")
 	e := r.Entity()
 	switch e.Noun {
 	case event.Order:

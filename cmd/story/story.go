@@ -128,9 +128,9 @@ func (t *teller) take(r journal.Record) {
 		t.ids = append(t.ids, e)
 		before = new(telling)
 	}
-	s := Step{At: r.Stamp, Noun: e.Noun, ID: e.ID, By: strings.TrimPrefix(r.Event.Source(), event.Root+"/"), Seq: r.Seq}
+	s := Step{At: r.At(), Noun: e.Noun, ID: e.ID, By: strings.TrimPrefix(r.Event.Source(), event.Root+"/"), Seq: r.Seq}
 	if !before.record.None() {
-		s.Took = r.Stamp.Sub(before.record.Stamp)
+		s.Took = max(0, r.At().Sub(before.record.At())) // writers' clocks may differ a little
 		s.Seconds = s.Took.Seconds()
 	}
 	t.describe(&s, before, now)
@@ -190,7 +190,7 @@ func Short(id string) string { return id[:min(8, len(id))] }
 
 func (t *teller) conclude() {
 	if last := t.last[t.about]; last != nil {
-		t.story.Since = last.record.Stamp
+		t.story.Since = last.record.At()
 		switch {
 		case last.order != nil:
 			t.orderHead(last.order)
@@ -302,7 +302,7 @@ func (t *teller) circuit(e event.Entity, last *telling) {
 		return
 	}
 	s := status.Status(c.GetStatus())
-	at := last.record.Stamp
+	at := last.record.At()
 	told := Circuit{ID: e.ID, ExchangeID: c.GetExchangeId(), Leg: c.GetLeg(), Since: at, Bills: "no",
 		State: state(c.GetStatus(), c.GetProviderStatus())}
 	switch {

@@ -62,6 +62,15 @@ func (r Record) Archived() bool {
 	return strings.HasPrefix(r.Subject, event.Root+"."+string(r.Entity().Noun)+"."+event.Archived+".")
 }
 
+// At is when the fact was written, as its writer says: what people are told. Unlike Stamp it
+// is not when it was taken back from an archive. Where the event has no time, it is Stamp.
+func (r Record) At() time.Time {
+	if at := r.Event.Time(); !at.IsZero() {
+		return at
+	}
+	return r.Stamp
+}
+
 // Into reads the data of the event.
 func (r Record) Into(m proto.Message) error { return event.Unmarshal(r.Event.Data(), m) }
 

@@ -32,7 +32,7 @@ type Snapshot struct {
 	Number uint64 `json:"number,string"`
 	// EventID is the id of the CloudEvent.
 	EventID string `json:"eventId"`
-	// Stamp is when the server stored the fact.
+	// Stamp is when the fact was written; see [journal.Record.At].
 	Stamp time.Time `json:"stamp"`
 	// Ended tells that nothing more is to come but an archive.
 	Ended bool `json:"ended,omitempty"`
@@ -87,7 +87,7 @@ func entryOf(r journal.Record) (entry, error) {
 	t := traitsOf(e.Noun, fact, r.Event.Data())
 	s := Snapshot{
 		Noun: e.Noun, ID: e.ID, Fact: fact, Seq: r.Seq, Number: r.Number(), EventID: r.Event.ID(),
-		Stamp: r.Stamp.UTC(), Ended: t.ended, Order: event.Ext(r.Event, event.ExtCorrelationID),
+		Stamp: r.At().UTC(), Ended: t.ended, Order: event.Ext(r.Event, event.ExtCorrelationID),
 		TraceParent: event.Ext(r.Event, event.ExtTraceParent), Data: r.Event.Data(),
 	}
 	body, err := json.Marshal(s)

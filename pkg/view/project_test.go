@@ -107,7 +107,7 @@ func (w *writer) checkView(v *view.View) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if s.Seq != r.Seq || s.EventID != r.Event.ID() || s.Number != r.Number() || s.Stamp.IsZero() || s.Entity() != e {
+		if s.Seq != r.Seq || s.EventID != r.Event.ID() || s.Number != r.Number() || !s.Stamp.Equal(r.Event.Time()) || s.Entity() != e {
 			w.t.Errorf("snapshot of %s is %+v, want that of fact %d, %s", e, s, r.Seq, r.Event.ID())
 		}
 		want[e.Noun] = append(want[e.Noun], e)
