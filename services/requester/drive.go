@@ -194,10 +194,20 @@ func (r *Requester) close(ctx context.Context, h *handling) error {
 	if err := r.tidyTags(ctx, h); err != nil {
 		return err
 	}
-	if seq := h.s.order.GetIntentSequence(); seq > 0 {
-		return r.rt.Journal.DropIntent(ctx, seq)
+	return r.dropIntent(ctx, h.s.order)
+}
+
+// dropIntent deletes the intent of an order, if it is still there. Where the order was taken
+// back from an archive, its sequence may be that of another's intent in a new stream.
+func (r *Requester) dropIntent(ctx context.Context, o *patchbayv1.Order) error {
+	if o.GetIntentSequence() == 0 {
+		return nil
 	}
-	return nil
+	rec, err := r.rt.Journal.Intent(ctx, o.GetIntentSequence())
+	if err != nil || rec.None() || event.OrderID(rec.Event.Source(), rec.Event.ID()) != o.GetId() {
+		return err
+	}
+	return r.rt.Journal.DropIntent(ctx, rec.Seq)
 }
 
 // secretIntent reads the intent as upstream wrote it, with its secrets; nil if it is gone.

@@ -171,6 +171,26 @@ func TestDeleteOfWhatIsHeld(t *testing.T) {
 	})
 }
 
+// An order that was taken back from an archive has its intent's sequence of then, where now
+// another's intent stands; that stays.
+func TestSequenceOfAnother(t *testing.T) {
+	limited(t, requester.Limits{Open: 1}, func(w *world) {
+		w.fact(w.submit("create", "1", single("one", 100)), order.Placed)
+		w.submit("create", "2", single("two", 200))
+		old := &patchbayv1.Order{Id: event.OrderID("old", "9"), Fact: order.Completed, Outcome: order.Completed, Kind: "create", Source: "old", IntentId: "9", IntentSequence: 2}
+		if _, err := w.j.Append(w.t.Context(), noRecord, event.Fact{Entity: orderEntity(old.GetId()), Name: old.GetFact(), By: "test", Data: old}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.j.Arm(w.t.Context(), orderEntity(old.GetId()), "next", w.j.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if rec, err := w.j.Intent(w.t.Context(), 2); err != nil || rec.None() {
+			t.Errorf("the intent that waits is gone (%v)", err)
+		}
+	})
+}
+
 // Every requester is asked what waits, since each knows only what it holds back itself; and
 // what one held and another took waits no more.
 func TestEachSaysWhatItHolds(t *testing.T) {
