@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/services/sandbox"
 )
 
@@ -138,7 +138,7 @@ func TestEventSearch(t *testing.T) {
 
 // hook is a webhook on a network in memory.
 type hook struct {
-	*pipes
+	dial   sandbox.Dial
 	status chan int // what the next calls are answered; 204 when there is nothing in it
 	got    chan object
 	auth   chan string
@@ -147,9 +147,8 @@ type hook struct {
 // listen starts a webhook, which ends with the test.
 func listen(t *testing.T) *hook {
 	t.Helper()
-	h := &hook{pipes: &pipes{conns: make(chan net.Conn), done: make(chan struct{})},
-		status: make(chan int, 100), got: make(chan object, 100), auth: make(chan string, 100)}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := &hook{status: make(chan int, 100), got: make(chan object, 100), auth: make(chan string, 100)}
+	h.dial = exchangetest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case status := <-h.status:
 			w.WriteHeader(status)
@@ -163,17 +162,7 @@ func listen(t *testing.T) *hook {
 		h.auth <- r.Header.Get("Authorization")
 		h.got <- e
 		w.WriteHeader(http.StatusNoContent)
-	})}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(h.pipes) }()
-	t.Cleanup(func() {
-		if err := srv.Close(); err != nil {
-			t.Errorf("close webhook: %v", err)
-		}
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("serve webhook: %v", err)
-		}
-	})
+	}))
 	return h
 }
 

@@ -3,19 +3,17 @@ package sandbox_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"patchbay.io/pkg/exchange/exchangetest"
 	"patchbay.io/services/sandbox"
 )
 
@@ -62,42 +60,6 @@ func with(o, more object) object {
 	return out
 }
 
-// pipes is a listener in memory; every connection is a net.Pipe, so it works in a
-// synctest bubble.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "pipe"} }
-
-func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // site is an exchange behind a real HTTP server on an in-memory network.
 type site struct {
 	*sandbox.Exchange
@@ -117,20 +79,10 @@ func open(t testing.TB, cfg sandbox.Config) *site {
 // attach serves x, and ends it with the test.
 func attach(t testing.TB, x *sandbox.Exchange) *site {
 	t.Helper()
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: x.Handler()}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	transport := &http.Transport{DialContext: l.dial}
+	transport := &http.Transport{DialContext: exchangetest.Serve(t, x.Handler())}
 	t.Cleanup(func() {
 		x.Close()
 		transport.CloseIdleConnections()
-		if err := srv.Close(); err != nil {
-			t.Errorf("close server: %v", err)
-		}
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("serve: %v", err)
-		}
 	})
 	s := &site{Exchange: x, t: t, client: &http.Client{
 		Transport:     transport,
