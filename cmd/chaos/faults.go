@@ -257,6 +257,9 @@ func (p *plot) misbehave() *fault {
 	if f.Match.Method == "" {
 		f.Match.Method = []string{http.MethodPost, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodGet}[p.rng.IntN(5)]
 	}
+	if f.Match.Path == "/v2.1/services" {
+		f.Match.Method = http.MethodGet // there is nothing else
+	}
 	f.Times, f.Every = -1, 1+p.rng.IntN(3)
 	return p.scripted(f, p.between(time.Second, p.all/2))
 }

@@ -33,7 +33,7 @@ func TestScenarioFlag(t *testing.T) {
 		code int
 		says string
 	}{
-		{"every mistake", []string{"--scenario", file("sead: 1\nsteps: [{at: x}]\n")}, exitInvalid, "is no scenario:\nline 1: unknown key \"sead\""},
+		{"every mistake", []string{"--scenario", file("sead: 1\nsteps: [{at: x}]\n")}, exitInvalid, "is no scenario:\nline 1: sead: unknown key"},
 		{"no file", []string{"--scenario", filepath.Join(t.TempDir(), "none")}, exitError, "--scenario: open"},
 		{"delays twice", []string{"--scenario", file(""), "--provision-delay", "1s"}, exitUsage, "--provision-delay"},
 		{"no time", []string{"--provision-delay", "-1s"}, exitUsage, "--provision-delay -1s"},

@@ -237,6 +237,9 @@ func (w *world) plotFault(span time.Duration, names []string) {
 	if f.Match.Method == "" && f.Kind != sandbox.ShowStatus {
 		f.Match.Method = []string{http.MethodPost, http.MethodPost, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodGet}[w.pick(6)]
 	}
+	if f.Match.Path == "/v2.1/services" && f.Match.Method != "" {
+		f.Match.Method = http.MethodGet // there is nothing else
+	}
 	if len(names) > 0 && w.chance(2) {
 		f.Match.Path, f.Match.Name = "", names[w.pick(len(names))]
 	}

@@ -191,7 +191,7 @@ type Edit struct {
 // portalUser is who edits are made by.
 func portalUser() user { return user{"portal", "Portal User", "portal@example.net"} }
 
-// Edit makes e. Kinds that concern a connection:
+// Edit makes e, or says all that is wrong with it. Kinds that concern a connection:
 //
 //	rename, speed    the new name or speed stands at once, nobody is asked
 //	status           status and providerStatus (either may be empty) are forced to any
@@ -213,23 +213,19 @@ func (x *Exchange) Edit(e Edit) error {
 }
 
 func (x *Exchange) edit(e Edit, now time.Time) error {
+	if err := x.checkEdit(e).err(); err != nil {
+		return err
+	}
 	switch e.Kind {
 	case "key":
 		p := x.profiles[e.Profile]
-		if p == nil || e.Key == "" {
-			return fmt.Errorf("key: no profile %q, or no key", e.Profile)
-		}
 		if p.keys == nil {
 			p.keys = make(map[string]int)
 		}
 		p.keys[e.Key] = e.SpeedMbps
 		return nil
 	case "unlock":
-		t := x.client(e.Client)
-		if t == nil {
-			return fmt.Errorf("unlock: no client %q", e.Client)
-		}
-		t.failures = 0
+		x.client(e.Client).failures = 0
 		return nil
 	case "expire-tokens":
 		for secret, t := range x.tokens {
@@ -240,30 +236,29 @@ func (x *Exchange) edit(e Edit, now time.Time) error {
 		x.pf.expire(e.Client)
 		return nil
 	}
+	var err error
+	var word string
 	if v := x.pfFind(e.Connection); v != nil {
-		return x.pfEdit(v, e, now)
+		word, err = v.word(), x.pfEdit(v, e, now)
+	} else if c := x.circuits[e.Connection]; c != nil {
+		word, err = c.status, x.editCircuit(c, e, now)
+	} else {
+		return Mistakes{{Field: "connection", Text: fmt.Sprintf("%q is not there; GET /sandbox/inventory has the ids", e.Connection)}}
 	}
-	c := x.circuits[e.Connection]
-	if c == nil {
-		return fmt.Errorf("%s: no connection %q", e.Kind, e.Connection)
+	if err != nil {
+		return fmt.Errorf("kind: %s of %s, which is %s: %w", e.Kind, e.Connection, word, err)
 	}
-	return x.editCircuit(c, e, now)
+	return nil
 }
 
 func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 	by := portalUser()
 	switch e.Kind {
 	case "rename":
-		if e.Name == "" {
-			return fmt.Errorf("rename: no name")
-		}
 		c.name, c.updatedBy = e.Name, by
 		c.replaced(now, "/name", e.Name)
 		c.note(now, by.login, "renamed to "+e.Name)
 	case "speed":
-		if e.SpeedMbps <= 0 {
-			return fmt.Errorf("speed: no speedMbps")
-		}
 		c.speed, c.updatedBy = speedOf(e.SpeedMbps), by
 		c.replaced(now, "/bandwidth", e.SpeedMbps)
 		c.note(now, by.login, "speed is now "+c.speed.String())
@@ -280,9 +275,6 @@ func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 		return x.fail(c, now, by)
 	case "vanish":
 		x.vanish(c)
-	default:
-		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, fail, vanish, key, "+
-			"unlock, expire-tokens", e.Kind)
 	}
 	return nil
 }
@@ -290,11 +282,8 @@ func (x *Exchange) editCircuit(c *circuit, e Edit, now time.Time) error {
 // force sets c's words. Whoever has let go of its tags never gets them back.
 func (x *Exchange) force(c *circuit, e Edit, now time.Time) error {
 	status, provider := e.Status, e.ProviderStatus
-	if status == "" && provider == "" {
-		return fmt.Errorf("status: neither status nor providerStatus")
-	}
 	if c.ended() {
-		return fmt.Errorf("status: connection %s has ended", c.id)
+		return errEnded
 	}
 	if status == "" {
 		status = c.status

@@ -79,7 +79,7 @@ func done(message string, c *circuit) answer {
 	return answer{status: http.StatusOK, body: saved{Message: message, PrimaryConnectionID: c.id}}
 }
 
-func (x *Exchange) routeECX(mux *http.ServeMux) {
+func (x *Exchange) routeECX(handle route) {
 	const v3 = "/ecx/v3"
 	for pattern, o := range map[string]op{
 		"POST " + v3 + "/l2/connections":                         {run: x.ecxCreate},
@@ -101,7 +101,7 @@ func (x *Exchange) routeECX(mux *http.ServeMux) {
 		"GET " + v3 + "/l2/buyerPreference":                      {run: x.ecxPreference},
 	} {
 		o.auth = true
-		mux.Handle(pattern, x.endpoint(o))
+		handle(pattern, o)
 	}
 }
 

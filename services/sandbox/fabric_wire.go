@@ -88,7 +88,7 @@ func (x *Exchange) fabricDialect() *dialect {
 
 // routeFabric adds the Fabric API. What is no operation is answered 405 where the path
 // is one, and 404 where it is not.
-func (x *Exchange) routeFabric(mux *http.ServeMux) {
+func (x *Exchange) routeFabric(handle route) {
 	ops := x.fabricConnectionOps()
 	for _, more := range []map[string]op{x.fabricTokenOps(), x.fabricPortOps(), x.fabricProfileOps(), x.fabricMetroOps(),
 		x.fabricEventOps(), x.fabricStreamOps()} {
@@ -98,11 +98,11 @@ func (x *Exchange) routeFabric(mux *http.ServeMux) {
 	var paths []string
 	for pattern, o := range ops {
 		o.auth, o.speaks = true, speaks
-		mux.Handle(pattern, x.endpoint(o))
+		handle(pattern, o)
 		_, path, _ := strings.Cut(pattern, " ")
 		paths = append(paths, path)
 	}
-	mux.Handle("/fabric/v4/", x.endpoint(op{auth: true, speaks: speaks, run: func(q *request) answer {
+	handle("/fabric/v4/", op{auth: true, speaks: speaks, run: func(q *request) answer {
 		for _, p := range paths {
 			if samePath(p, q.URL.Path) {
 				return answer{status: http.StatusMethodNotAllowed, body: fabricErrors{{Code: fabBadMethod,
@@ -110,7 +110,7 @@ func (x *Exchange) routeFabric(mux *http.ServeMux) {
 			}
 		}
 		return fabricRefusal(http.StatusNotFound, fabNoSuchPath, "path not found", "")
-	}}))
+	}})
 }
 
 // samePath reports whether path is one of template.

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,27 +110,6 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// check says all that is wrong with f, if anything is, one thing a line.
-func (f Fault) check() error {
-	var errs []error
-	if !slices.Contains(kinds(), f.Kind) {
-		errs = append(errs, fmt.Errorf("kind %q is none of %s", f.Kind, strings.Join(kinds(), ", ")))
-	}
-	if f.Times < -1 || f.Every < 0 || f.After < 0 {
-		errs = append(errs, errors.New("times must be at least -1, every and after at least 0"))
-	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
-		errs = append(errs, fmt.Errorf("status %d is no final HTTP status", f.Status))
-	}
-	if f.Kind == ShowStatus && f.Value == "" {
-		errs = append(errs, errors.New("kind status needs a value"))
-	}
-	if f.Delay == 0 && slices.Contains([]string{Slow, SlowCommit, SlowAnswer, Hide}, f.Kind) {
-		errs = append(errs, fmt.Errorf("kind %s needs a delay", f.Kind))
-	}
-	return errors.Join(errs...)
-}
-
 // call is what a match looks at.
 type call struct {
 	method, template, path, action string
@@ -147,7 +125,7 @@ func (m Match) fits(c call, kind string) bool {
 		m.Path != "" && m.Path != c.template && !strings.HasPrefix(c.path, m.Path),
 		m.Action != "" && !strings.EqualFold(m.Action, c.action):
 		return false
-	case m.Tenant != "" && (c.tenant == nil || m.Tenant != c.tenant.org && m.Tenant != c.tenant.clientID):
+	case m.Tenant != "" && (c.tenant == nil || !m.of(c.tenant)):
 		return false
 	case kind == ShowStatus && !c.read:
 		return false
@@ -184,9 +162,10 @@ func (l *faultList) pick(c call) *Fault {
 	return nil
 }
 
-// AddFault scripts f and returns its id.
+// AddFault scripts f and returns its id. One that could never happen is refused; the error is
+// [Mistakes].
 func (x *Exchange) AddFault(f Fault) (string, error) {
-	if err := f.check(); err != nil {
+	if err := x.checkFault(f).err(); err != nil {
 		return "", err
 	}
 	l := &x.faults

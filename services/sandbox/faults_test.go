@@ -2,7 +2,9 @@ package sandbox_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,16 +244,48 @@ func TestApproveLost(t *testing.T) {
 	}
 }
 
+// TestFaultRefused adds faults that make no sense, or could never happen to a call.
 func TestFaultRefused(t *testing.T) {
-	for _, f := range []sandbox.Fault{
-		{Kind: "gremlin"}, {Kind: sandbox.Slow}, {Kind: sandbox.ShowStatus}, {Kind: sandbox.Throttle, Times: -2},
-		{Kind: sandbox.ErrorBefore, Status: 42},
+	x := sandbox.New(sandbox.Config{})
+	defer x.Close()
+	const throttle, show = sandbox.Throttle, sandbox.ShowStatus
+	for _, tt := range []struct {
+		fault sandbox.Fault
+		want  []string // the fields that are wrong
+	}{
+		{sandbox.Fault{Kind: "gremlin"}, []string{"kind"}},
+		{sandbox.Fault{Kind: sandbox.Slow, Every: -1, After: -1}, []string{"every", "after", "delay"}},
+		{sandbox.Fault{Kind: show}, []string{"value"}},
+		{sandbox.Fault{Kind: throttle, Times: -2, Status: 42}, []string{"times", "status"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Method: "FOO", Path: "/nope", Tenant: "Foo", Action: "Aprove"}},
+			[]string{"match.tenant", "match.action", "match.method", "match.path"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: "/sandbox/"}}, []string{"match.path"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: connections + "//"}}, []string{"match.path"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: connections + "/x/y"}}, []string{"match.path"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: connections + "/{id}"}}, []string{"match.path"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Method: "PUT", Path: connections}}, []string{"match.method"}},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Method: "post", Path: connections + "/{uuid}"}}, []string{"match.method"}},
+		{sandbox.Fault{Kind: show, Value: "x", Match: sandbox.Match{Method: "POST", Path: connections}}, []string{"match"}},
+		{sandbox.Fault{Kind: show, Value: "x", Match: sandbox.Match{Path: "/v2/ports"}}, []string{"match"}},
+
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: "/"}}, nil},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Method: "put", Path: "/ecx"}}, nil},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Method: "PATCH", Path: connections + "/c10f"}}, nil},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: "/fabric/v4/connections/c10f/acti"}}, nil},
+		{sandbox.Fault{Kind: throttle, Match: sandbox.Match{Path: "/fabric/v4/connections/{uuid}/actions", Action: "connection_creation_retry"}}, nil},
+		{sandbox.Fault{Kind: show, Value: "x", Match: sandbox.Match{Method: "POST", Path: "/fabric/v4/connections/search"}}, nil},
 	} {
-		x := sandbox.New(sandbox.Config{})
-		if _, err := x.AddFault(f); err == nil {
-			t.Errorf("%+v was taken", f)
+		_, err := x.AddFault(tt.fault)
+		var wrong sandbox.Mistakes
+		var got []string
+		if errors.As(err, &wrong) {
+			for _, m := range wrong {
+				got = append(got, m.Field)
+			}
 		}
-		x.Close()
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %q are wrong (%v), want %q", tt.fault, got, err, tt.want)
+		}
 	}
 }
 

@@ -346,8 +346,8 @@ func FuzzScenario(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		s, err := sandbox.ReadScenario(file)
 		if err != nil {
-			var wrong sandbox.ScenarioError
-			if !errors.As(err, &wrong) || len(wrong) == 0 || slices.ContainsFunc(wrong, func(m sandbox.ScenarioMistake) bool { return m.Text == "" }) {
+			var wrong sandbox.Mistakes
+			if !errors.As(err, &wrong) || len(wrong) == 0 || slices.ContainsFunc(wrong, func(m sandbox.Mistake) bool { return m.Text == "" }) {
 				t.Fatalf("error %v, want a list of mistakes", err)
 			}
 			return

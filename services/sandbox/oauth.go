@@ -41,9 +41,9 @@ func badBearer() answer {
 	return oauthFailure(http.StatusUnauthorized, "S1015", "Access token is invalid or has expired.")
 }
 
-func (x *Exchange) routeOAuth(mux *http.ServeMux) {
-	mux.Handle("POST /oauth2/v1/token", x.endpoint(op{run: x.grant}))
-	mux.Handle("POST /oauth2/v1/refreshaccesstoken", x.endpoint(op{run: x.renew}))
+func (x *Exchange) routeOAuth(handle route) {
+	handle("POST /oauth2/v1/token", op{run: x.grant})
+	handle("POST /oauth2/v1/refreshaccesstoken", op{run: x.renew})
 }
 
 type credentials struct {

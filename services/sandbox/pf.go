@@ -24,7 +24,7 @@ type pfMessage struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-func (x *Exchange) routePacketFabric(mux *http.ServeMux) {
+func (x *Exchange) routePacketFabric(handle route) {
 	const asked, service, port = "/v2/services/requests/{vc_request_uuid}",
 		"/v2/services/{vc_circuit_id}", "/v2/ports/{port_circuit_id}"
 	for pattern, o := range map[string]op{
@@ -52,16 +52,16 @@ func (x *Exchange) routePacketFabric(mux *http.ServeMux) {
 		"GET /v2/auth/logout":                       {run: x.pfLogout},
 	} {
 		o.auth = true
-		mux.Handle(pattern, x.pfEndpoint(o))
+		handle(pattern, x.pfOp(o))
 	}
-	mux.Handle("POST /v2/auth/login", x.pfEndpoint(op{run: x.pfLogin}))
-	nothing := x.pfEndpoint(op{run: func(q *request) answer { return pfNoSuchURL(q) }})
-	mux.Handle("/v2/", nothing)
-	mux.Handle("/v2.1/", nothing)
+	handle("POST /v2/auth/login", x.pfOp(op{run: x.pfLogin}))
+	nothing := x.pfOp(op{run: func(q *request) answer { return pfNoSuchURL(q) }})
+	handle("/v2/", nothing)
+	handle("/v2.1/", nothing)
 }
 
-// pfEndpoint serves o as this API does: every error has a request id.
-func (x *Exchange) pfEndpoint(o op) http.Handler {
+// pfOp is o as this API does it: every error has a request id.
+func (x *Exchange) pfOp(o op) op {
 	run := o.run
 	o.run = func(q *request) answer { return x.pfSigned(run(q)) }
 	o.speaks = &dialect{
@@ -76,7 +76,7 @@ func (x *Exchange) pfEndpoint(o op) http.Handler {
 		instead: x.pfInstead,
 		partial: pfPartial,
 	}
-	return x.endpoint(o)
+	return o
 }
 
 // pfSigned gives an error the id of its request.

@@ -144,15 +144,9 @@ func (x *Exchange) pfEdit(v *vc, e Edit, now time.Time) error {
 	by := portalUser().login
 	switch e.Kind {
 	case "rename":
-		if e.Name == "" {
-			return fmt.Errorf("rename: no name")
-		}
 		v.description = e.Name
 		v.note(now, by, "renamed to "+e.Name)
 	case "speed":
-		if e.SpeedMbps <= 0 {
-			return fmt.Errorf("speed: no speedMbps")
-		}
 		v.rateIn, v.rateOut = e.SpeedMbps, e.SpeedMbps
 		v.note(now, by, fmt.Sprintf("speed is now %d MB", e.SpeedMbps))
 	case "status":
@@ -168,9 +162,6 @@ func (x *Exchange) pfEdit(v *vc, e Edit, now time.Time) error {
 		return x.pfFail(v, now, by)
 	case "vanish":
 		x.pfVanish(v)
-	default:
-		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, fail, vanish "+
-			"for a circuit of PacketFabric", e.Kind)
 	}
 	return nil
 }
@@ -180,9 +171,9 @@ func (x *Exchange) pfEdit(v *vc, e Edit, now time.Time) error {
 func (v *vc) force(e Edit, now time.Time) error {
 	switch {
 	case e.Status == "" || e.ProviderStatus != "":
-		return errors.New("status: a circuit of PacketFabric has a status and no providerStatus")
+		return errors.New("a circuit of PacketFabric has a status and no providerStatus")
 	case v.ended():
-		return fmt.Errorf("status: circuit %s has ended", v.id())
+		return errEnded
 	case v.circuitID == "":
 		v.status, v.decided = e.Status, now
 	default:

@@ -205,6 +205,9 @@ func TestPFFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := open(t, sandbox.Config{})
 				tt.fault.Match = sandbox.Match{Method: http.MethodPost, Path: pfThirdParty, Tenant: "Acme", Name: "first"}
+				if tt.fault.Kind == sandbox.ShowStatus {
+					tt.fault.Match.Method, tt.fault.Match.Path = "", "" // creates are no reads
+				}
 				s.fault(tt.fault)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()

@@ -2,9 +2,9 @@ package sandbox
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -45,32 +45,32 @@ func (r *Robot) UnmarshalJSON(b []byte) error {
 func robotUser() user { return user{"robot", "Seller's Robot", "robot@example.net"} }
 
 // SetRobot sets or takes away a robot. It also decides what is pending already,
-// After from now.
+// After from now. The error is [Mistakes].
 func (x *Exchange) SetRobot(r Robot) error {
 	now := x.lock()
 	defer x.unlock()
-	if err := x.checkRobot(r); err != nil {
+	if err := x.checkRobot(r).err(); err != nil {
 		return err
 	}
 	x.setRobot(r, now)
 	return nil
 }
 
-// checkRobot says all that is wrong with r, if anything is, one thing a line.
-func (x *Exchange) checkRobot(r Robot) error {
-	var errs []error
+// checkRobot says all that is wrong with r.
+func (x *Exchange) checkRobot(r Robot) Mistakes {
+	var wrong Mistakes
 	if r.Profile != "*" && x.profiles[r.Profile] == nil && !x.pf.sells(r.Profile) {
-		errs = append(errs, fmt.Errorf("no profile %q", r.Profile))
+		wrong.add("profile", "%q is not there; give the id of a profile or service, a routing id, or *", r.Profile)
 	}
-	if !slices.Contains([]string{"approve", "reject", "silent"}, r.Action) {
-		errs = append(errs, fmt.Errorf("action %q is none of approve, reject, silent", r.Action))
+	if words := []string{"approve", "reject", "silent"}; !slices.Contains(words, r.Action) {
+		wrong.add("action", "%q is none of %s", r.Action, strings.Join(words, ", "))
 	}
-	for _, on := range r.On {
-		if !slices.Contains([]string{"create", "delete", "change"}, on) {
-			errs = append(errs, fmt.Errorf("on %q is none of create, delete, change", on))
+	for i, on := range r.On {
+		if words := []string{"create", "delete", "change"}; !slices.Contains(words, on) {
+			wrong.add(fmt.Sprintf("on[%d]", i), "%q is none of %s", on, strings.Join(words, ", "))
 		}
 	}
-	return errors.Join(errs...)
+	return wrong
 }
 
 func (x *Exchange) setRobot(r Robot, now time.Time) {

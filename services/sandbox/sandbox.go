@@ -142,12 +142,8 @@ func New(cfg Config) *Exchange {
 // control API. Every answer has a Date header.
 func (x *Exchange) Handler() http.Handler {
 	mux := http.NewServeMux()
-	x.routeOAuth(mux)
-	x.routeECX(mux)
-	x.routeFabric(mux)
-	x.routePacketFabric(mux)
+	x.routes(func(pattern string, o op) { mux.Handle(pattern, x.endpoint(o)) })
 	x.routeControl(mux)
-	mux.Handle("/", x.endpoint(op{run: func(*request) answer { return notFound() }}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		if !x.begin() {
@@ -157,6 +153,19 @@ func (x *Exchange) Handler() http.Handler {
 		defer x.inFlight.Done()
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// route takes an operation with its pattern: a method and a path, or the beginning of all
+// paths of an API at which there is nothing else.
+type route func(pattern string, o op)
+
+// routes tells handle of every operation of every API.
+func (x *Exchange) routes(handle route) {
+	x.routeOAuth(handle)
+	x.routeECX(handle)
+	x.routeFabric(handle)
+	x.routePacketFabric(handle)
+	handle("/", op{run: func(*request) answer { return notFound() }})
 }
 
 // begin counts a request in, unless the exchange is closed.

@@ -2,9 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -63,7 +60,7 @@ func (x *Exchange) step(s ScenarioStep, now time.Time) {
 		x.delays = *s.Delays
 	}
 	for _, r := range s.Robots {
-		err := x.checkRobot(r)
+		err := x.checkRobot(r).err()
 		if err == nil {
 			x.setRobot(r, now)
 		}
@@ -99,38 +96,4 @@ func (x *Exchange) named(name string) string {
 		}
 	}
 	return id
-}
-
-// check says what is wrong with e before anything is known of circuits.
-func (e Edit) check() error {
-	needed := map[string]bool{"connection": e.Connection != ""}
-	switch e.Kind {
-	case "rename":
-		needed["name"] = e.Name != ""
-	case "speed":
-		needed["speedMbps"] = e.SpeedMbps > 0
-	case "status":
-		needed["status or providerStatus"] = e.Status != "" || e.ProviderStatus != ""
-	case "approve", "reject", "delete", "fail", "vanish":
-	case "key":
-		needed = map[string]bool{"profile": e.Profile != "", "key": e.Key != ""}
-	case "unlock":
-		needed = map[string]bool{"client": e.Client != ""}
-	case "expire-tokens":
-		return nil
-	default:
-		return fmt.Errorf("kind %q is none of rename, speed, status, approve, reject, delete, fail, vanish, key, "+
-			"unlock, expire-tokens", e.Kind)
-	}
-	var missing []string
-	for field, there := range needed {
-		if !there {
-			missing = append(missing, field)
-		}
-	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return fmt.Errorf("an edit of kind %s needs %s", e.Kind, strings.Join(missing, " and "))
-	}
-	return nil
 }

@@ -32,7 +32,7 @@ steps:
   - at: 2m
     edits:
       - {kind: status, connection: first, status: ODD, providerStatus: ""}
-      - {kind: key, profile: p, key: k, speedMbps: 50}
+      - {kind: key, profile: 7a73af1a-3d74-47ac-b778-6bf455d1174e, key: k, speedMbps: 50}
       - {kind: expire-tokens}
 seed: 7
 lockAfter: -1
@@ -40,7 +40,7 @@ delays: {answer: 20ms, history: 0s}
 robots:
   - {profile: "*", action: reject, after: 5s, comment: "no: room", on: [create, delete]}
 faults:
-  - {kind: throttle, match: {method: POST, path: /v2/, action: a, tenant: acme-client, name: n}, times: -1, every: 2,
+  - {kind: throttle, match: {method: POST, path: /v2/, action: approve, tenant: acme-client, name: n}, times: -1, every: 2,
      after: 3, status: 503, retryAfter: 2s, delay: 1s, body: "{}", value: v}
 `)
 	usual := sandbox.DefaultDelays()
@@ -54,12 +54,12 @@ faults:
 			On: []string{"create", "delete"}}},
 		Faults: []sandbox.Fault{{Kind: "throttle", Times: -1, Every: 2, After: 3, Status: 503, RetryAfter: 2 * time.Second,
 			Delay: time.Second, Body: "{}", Value: "v",
-			Match: sandbox.Match{Method: "POST", Path: "/v2/", Action: "a", Tenant: "acme-client", Name: "n"}}},
+			Match: sandbox.Match{Method: "POST", Path: "/v2/", Action: "approve", Tenant: "acme-client", Name: "n"}}},
 		Steps: []sandbox.ScenarioStep{
 			{At: time.Minute, Delays: &then},
 			{At: 2 * time.Minute, ClearFaults: true, Robots: []sandbox.Robot{{Profile: "TR-1RI-OQ85", Action: "silent"}}},
 			{At: 2 * time.Minute, Edits: []sandbox.Edit{{Kind: "status", Connection: "first", Status: "ODD"},
-				{Kind: "key", Profile: "p", Key: "k", SpeedMbps: 50}, {Kind: "expire-tokens"}}},
+				{Kind: "key", Profile: dot1qProfile, Key: "k", SpeedMbps: 50}, {Kind: "expire-tokens"}}},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -79,7 +79,8 @@ func TestWrongScenario(t *testing.T) {
 		{"no YAML", "seed: [", []string{"line 1: not YAML: "}},
 		{"a tab", "robots:\n\t- x\n", []string{"line 2: not YAML: a character that nothing may begin with; lines are indented by blanks"}},
 		{"a robot and a fault", "robots: [{profile: nobody, action: dance, on: [x]}]\nfaults: [{kind: sloow, status: 42}]\n", []string{
-			`line 1: no profile "nobody"`, `line 1: action "dance"`, `line 1: on "x"`, `line 2: kind "sloow"`, "line 2: status 42"}},
+			`line 1: robots[0].profile: "nobody" is`, `line 1: robots[0].action: "dance" is`, `line 1: robots[0].on[0]: "x" is`,
+			`line 2: faults[0].kind: "sloow" is`, "line 2: faults[0].status: 42 is"}},
 		{"two documents", "seed: 1\n---\nseed: 2\n", []string{"line 2: more than one document"}},
 		{"a list", "- seed: 1\n", []string{"line 1: must be a mapping with some of delays, faults, lockAfter, robots, seed, steps"}},
 		{"everything at once", `sead: 1
@@ -94,9 +95,15 @@ robots:
 faults:
   - {kind: slow}
   - {kind: sloow}
-  - {kind: throttle, match: {path: /x, tenant: Nobody}}
+  - {kind: throttle, match: {path: /nope, tenant: Nobody, method: FOO, action: Aprove}}
   - {kind: throttle, times: many}
   - null
+  - {kind: slow, delay: soon, times: -2, tmies: 1, match: {method: ""}}
+  - kind: status
+    value: ODD
+    match: {method: DELETE, path: "/fabric/v4/connections/{uuid}"}
+  - {kind: throttle, match: {method: post, path: /v2.1/}}
+  - {kind: throttle, times: "", every: 1e400}
 steps:
   - {delays: {provision: 1s}}
   - {at: 2s}
@@ -109,22 +116,40 @@ steps:
       - {kind: unlock}
       - {kind: dance}
       - {kind: rename, connection: &a x, name: *a}
+      - {kind: key, profile: p, speedMbps: fast}
+      - {kind: expire-tokens, client: acme}
+      - {kind: speed, connection: x, speedMbps: -1, client: [x]}
 `, []string{
-			`line 1: unknown key "sead"; known are delays, faults,`, `line 2: "one" is not a whole number`,
-			"line 3: seed is there twice, first on line 2", `line 4: unknown key "provison"; known are answer, deprovision, history,`,
-			`line 4: "soon" is not a duration`, `line 4: "-1s" is not a duration`, `line 6: no profile "nobody"`,
-			`line 7: action "dance" is none of`, `line 8: on "creates" is none of`, "line 9: must be a list",
-			"line 11: kind slow needs a delay", `line 12: kind "sloow" is none of`, `line 13: no tenant "Nobody"`,
-			`line 14: "many" is not a whole number`, "line 15: must be a mapping with some of after, body,",
-			"line 17: a step needs at", "line 19: the step at 1s stands after that at 2s", `line 21: "maybe" is neither true nor`,
-			"line 23: an edit of kind rename needs name", "line 24: an edit of kind rename needs connection",
-			"line 25: an edit of kind unlock needs client", `line 26: kind "dance" is none of`, "line 27: must be a single value",
+			"line 1: sead: unknown key; known are delays, faults,", `line 2: seed: "one" is not a whole number`,
+			"line 3: seed: is there twice, first on line 2", "line 4: delays.provison: unknown key; known are answer, deprovision, history,",
+			`line 4: delays.answer: "soon" is not a duration`, `line 4: delays.visible: "-1s" is not a duration`,
+			`line 6: robots[0].profile: "nobody" is not there`, `line 7: robots[1].action: "dance" is none of`,
+			`line 8: robots[2].on[0]: "creates" is none of`, "line 9: robots[3].on: must be a list",
+			"line 11: faults[0].delay: kind slow needs one", `line 12: faults[1].kind: "sloow" is none of`,
+			`line 13: faults[2].match.tenant: "Nobody" is none of Acme or acme-client, Cloud`,
+			`line 13: faults[2].match.action: "Aprove" is none of Approve, Reject, update, CONN`,
+			`line 13: faults[2].match.method: "FOO" is none of DELETE, GET, PATCH, POST, PUT`,
+			`line 13: faults[2].match.path: "/nope" is no endpoint's path`,
+			`line 14: faults[3].times: "many" is not a whole number`, "line 15: faults[4]: must be a mapping with some of after, body,",
+			`line 16: faults[5].delay: "soon" is not a duration`, "line 16: faults[5].tmies: unknown key",
+			"line 16: faults[5].times: -2 is below -1",
+			"line 19: faults[6].match: kind status is seen in reads of circuits, and DELETE /fabric/v4/connections/{uuid} is none",
+			`line 20: faults[7].match.method: "post" is not for /v2.1/; there it is GET`,
+			`line 21: faults[8].times: "" is not a whole number`, `line 21: faults[8].every: "1e400" is not a whole number`,
+			"line 23: steps[0]: a step needs at", "line 25: steps[2]: the step at 1s stands after that at 2s",
+			`line 27: steps[3].clearFaults: "maybe" is neither true nor`,
+			"line 29: steps[3].edits[0].name: kind rename needs it", "line 30: steps[3].edits[1].connection: kind rename needs it",
+			"line 31: steps[3].edits[2].client: kind unlock needs it", `line 32: steps[3].edits[3].kind: "dance" is none of rename, speed,`,
+			"line 33: steps[3].edits[4].name: must be a single value",
+			`line 34: steps[3].edits[5].speedMbps: "fast" is not`, "line 34: steps[3].edits[5].key: kind key needs it",
+			`line 34: steps[3].edits[5].profile: "p" is not there`, `line 35: steps[3].edits[6].client: "acme" is none of acme-client,`,
+			"line 36: steps[3].edits[7].client: must be a single value", "line 36: steps[3].edits[7].speedMbps: -1 is below 0",
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := sandbox.ReadScenario([]byte(tt.text))
-			var wrong sandbox.ScenarioError
+			var wrong sandbox.Mistakes
 			if !errors.As(err, &wrong) {
 				t.Fatalf("error %v, want a list of mistakes", err)
 			}
@@ -138,16 +163,6 @@ steps:
 				}
 			}
 		})
-	}
-}
-
-// TestEditKinds keeps the kinds that a scenario knows those that the exchange knows.
-func TestEditKinds(t *testing.T) {
-	s := open(t, sandbox.Config{})
-	edit := s.Edit(sandbox.Edit{Kind: "dance", Connection: s.create(single())})
-	_, err := sandbox.ReadScenario([]byte("steps: [{at: 1s, edits: [{kind: dance}]}]"))
-	if edit == nil || err == nil || err.Error() != "line 1: "+edit.Error() {
-		t.Errorf("a scenario says %v, want %v", err, edit)
 	}
 }
 
