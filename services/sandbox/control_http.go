@@ -2,9 +2,12 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // routeControl adds the control API. It needs no token and no fault touches it.
@@ -35,15 +38,15 @@ func (x *Exchange) routeControl(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, x.Delays())
 	})
 	mux.HandleFunc("PUT /sandbox/delays", func(w http.ResponseWriter, r *http.Request) {
-		d := x.Delays()
-		if readControl(w, r, &d) {
-			x.SetDelays(d)
+		var d *Delays
+		if x.readControl(w, r, func(in *reader) field { return in.delays(&d) }) {
+			x.SetDelays(*d)
 			writeJSON(w, http.StatusOK, d)
 		}
 	})
 	mux.HandleFunc("POST /sandbox/edits", func(w http.ResponseWriter, r *http.Request) {
 		var e Edit
-		if !readControl(w, r, &e) {
+		if !x.readControl(w, r, func(in *reader) field { return func(n *yaml.Node) { e = in.edit(n) } }) {
 			return
 		}
 		if err := x.Edit(e); err != nil {
@@ -62,7 +65,7 @@ func (x *Exchange) routeFaults(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /sandbox/faults", func(w http.ResponseWriter, r *http.Request) {
 		var f Fault
-		if !readControl(w, r, &f) {
+		if !x.readControl(w, r, func(in *reader) field { return func(n *yaml.Node) { f = in.fault(n) } }, "id", "seen", "applied") {
 			return
 		}
 		id, err := x.AddFault(f)
@@ -84,7 +87,7 @@ func (x *Exchange) routeRobots(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("PUT /sandbox/robots", func(w http.ResponseWriter, r *http.Request) {
 		var robot Robot
-		if !readControl(w, r, &robot) {
+		if !x.readControl(w, r, func(in *reader) field { return func(n *yaml.Node) { robot = in.robot(n) } }) {
 			return
 		}
 		if err := x.SetRobot(robot); err != nil {
@@ -95,23 +98,57 @@ func (x *Exchange) routeRobots(mux *http.ServeMux) {
 	})
 }
 
-// readControl decodes the body into v, or answers what is wrong with it.
-func readControl(w http.ResponseWriter, r *http.Request, v any) bool {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+// readControl has read what the body says, or answers all that is wrong with it. What the
+// exchange itself says of a thing may come back to it, and means nothing.
+func (x *Exchange) readControl(w http.ResponseWriter, r *http.Request, read func(*reader) field, itsOwn ...string) bool {
+	n, err := controlBody(w, r, itsOwn)
 	if err == nil {
-		if u, ok := v.(json.Unmarshaler); ok {
-			err = u.UnmarshalJSON(b)
-		} else {
-			err = strict(b, v)
+		x.lock()
+		in := &reader{exchange: x, delayed: x.delays}
+		read(in)(n)
+		x.unlock()
+		for i := range in.wrong {
+			in.wrong[i].Line = 0 // of a text that nobody has seen
 		}
+		err = in.wrong.err()
 	}
 	if err != nil {
 		refuseControl(w, http.StatusBadRequest, err)
-		return false
 	}
-	return true
+	return err == nil
+}
+
+// controlBody is the JSON of a body as the reader takes it, without the named fields.
+func controlBody(w http.ResponseWriter, r *http.Request, without []string) (*yaml.Node, error) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("the body must be a JSON object of at most %d bytes: %w", maxBody, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the body must be one JSON object, and more follows it")
+	}
+	if fields, ok := v.(map[string]any); ok {
+		for _, name := range without {
+			delete(fields, name)
+		}
+	}
+	n := &yaml.Node{}
+	if err := n.Encode(v); err != nil {
+		return nil, fmt.Errorf("the body: %w", err)
+	}
+	return n, nil
+}
+
+// refusal is the answer to what cannot be done, with what is wrong by field where it is known.
+type refusal struct {
+	Error      string    `json:"error"`
+	Violations []Mistake `json:"violations,omitempty"`
 }
 
 func refuseControl(w http.ResponseWriter, status int, err error) {
-	writeJSON(w, status, map[string]string{"error": err.Error()})
+	var wrong Mistakes
+	_ = errors.As(err, &wrong)
+	writeJSON(w, status, refusal{err.Error(), wrong})
 }

@@ -150,6 +150,86 @@ func TestControlFaults(t *testing.T) {
 	}
 }
 
+// TestControlTellsAll sends the control API what is wrong in many ways, and wants all of them
+// in one answer, in the words of scenario files.
+func TestControlTellsAll(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	id := s.create(single())
+	for _, tt := range []struct {
+		path string
+		body any
+		want []string // how each line of the error begins
+	}{
+		{"faults", object{"kind": "throttle", "match": object{"tenant": "Foo", "path": "/nope", "method": "FOO"}}, []string{
+			`match.tenant: "Foo" is none of Acme or acme-client, `, `match.method: "FOO" is none of DELETE, `, `match.path: "/nope" is no`}},
+		{"faults", object{"kind": "slow", "times": "many", "every": 1.5, "delay": "5", "tmies": 3, "match": object{"name": nil}}, []string{
+			`delay: "5" is not a duration such as 5s`, `every: "1.5" is not a whole number`, "match.name: must be a single value",
+			`times: "many" is not a whole number`, "tmies: unknown key; known are after, body, "}},
+		{"faults", object{}, []string{`kind: "" is none of lost-answer, `}},
+		{"faults", object{"kind": "throttle", "times": 3000000000000000000000.0}, []string{`times: "3e`}},
+		{"edits", object{"kind": "foo", "connection": id}, []string{`kind: "foo" is none of rename, speed, status, approve, `}},
+		{"edits", object{"kind": "foo"}, []string{`kind: "foo" is none of `}},
+		{"edits", object{"kind": "rename", "speedMbps": true}, []string{
+			`speedMbps: "true" is not`, "connection: kind rename needs it", "name: kind rename needs it"}},
+		{"edits", object{"kind": "expire-tokens", "client": "Acme"}, []string{`client: "Acme" is none of acme-client, `}},
+		{"edits", object{"kind": "rename", "connection": "x", "name": "y"}, []string{`connection: "x" is not there; GET `}},
+		{"edits", object{"kind": "fail", "connection": id}, []string{"kind: fail of " + id + ", which is PENDING_APPROVAL: "}},
+		{"robots", object{"profile": "Cloud Open", "action": "ponder", "after": 5, "on": []any{"create", "sunday"}}, []string{
+			`after: "5" is not`, `profile: "Cloud Open" is not there; give`, `action: "ponder" is none of`, `on[1]: "sunday" is none of`}},
+		{"delays", object{"provision": "soon", "provison": "1s"}, []string{
+			`provision: "soon" is not`, "provison: unknown key; known are answer, "}},
+		{"delays", []any{}, []string{"must be a mapping with some of answer, "}},
+		{"delays", "{} {}", []string{"the body must be one JSON object"}},
+		{"delays", "", []string{"the body must be a JSON object"}},
+	} {
+		method := http.MethodPut
+		if tt.path == "faults" || tt.path == "edits" {
+			method = http.MethodPost
+		}
+		r := s.do("", method, "/sandbox/"+tt.path, tt.body).want(http.StatusBadRequest)
+		got := strings.Split(r.text("error"), "\n")
+		if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
+			t.Errorf("%s %v: %q, want %q", tt.path, tt.body, got, tt.want)
+		}
+		if strings.Contains(string(r.body), "json:") || strings.Contains(string(r.body), "Go ") {
+			t.Errorf("%s %v: %s is not for people", tt.path, tt.body, r.body)
+		}
+	}
+	first, _ := s.post("", "/sandbox/faults", object{"kind": "slow", "delay": "x"}).object()["violations"].([]any)
+	if len(first) != 1 || first[0].(object)["field"] != "delay" {
+		t.Errorf("violations are %v, want one of the field delay", first)
+	}
+	if got := s.Faults(); len(got) != 0 {
+		t.Errorf("%d faults were taken", len(got))
+	}
+}
+
+// TestFaultComesBack posts a fault as it was listed, and reads all there is with the types of
+// this package.
+func TestFaultComesBack(t *testing.T) {
+	s := open(t, sandbox.Config{})
+	s.post("", "/sandbox/faults", object{"kind": "garbage", "times": -1, "delay": "90s", "retryAfter": "1s",
+		"body": "\U0001f600\t\u0007", "match": object{"method": "POST"}}).want(http.StatusCreated)
+	s.do("", http.MethodPut, "/sandbox/robots", object{"profile": "*", "action": "approve", "after": "5s"}).want(http.StatusOK)
+	s.post("", "/sandbox/faults", s.get("", "/sandbox/faults").array()[0]).want(http.StatusCreated)
+	var faults []sandbox.Fault
+	var robots []sandbox.Robot
+	for path, to := range map[string]any{"faults": &faults, "robots": &robots} {
+		if err := json.Unmarshal(s.get("", "/sandbox/"+path).body, to); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if len(faults) != 2 || faults[0].Body != "\U0001f600\t\u0007" || faults[0].Delay != 90*time.Second {
+		t.Fatalf("%+v, want two that are as was asked", faults)
+	}
+	if faults[1].ID = faults[0].ID; faults[0] != faults[1] {
+		t.Errorf("%+v came back as %+v", faults[0], faults[1])
+	}
+	if len(robots) != 1 || robots[0].After != 5*time.Second {
+		t.Errorf("robots %+v, want one", robots)
+	}
+}
+
 func TestEdits(t *testing.T) {
 	s := open(t, sandbox.Config{})
 	s.SetDelays(sandbox.Delays{})
