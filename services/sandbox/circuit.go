@@ -45,6 +45,7 @@ var (
 	errEnded      = errors.New("circuit is deleted or was refused")
 	errInMotion   = errors.New("circuit is in a transient state")
 	errNotPending = errors.New("circuit is not waiting for the seller")
+	errAtRest     = errors.New("nothing is under way that could fail")
 	errNoLanding  = errors.New("seller has no free port for this")
 )
 
@@ -591,7 +592,7 @@ func (x *Exchange) fail(c *circuit, now time.Time, by user) error {
 		c.note(now, by.login, "speed could not be changed")
 		return nil
 	default:
-		return errNotPending
+		return errAtRest
 	}
 	c.moveOn()
 	c.updatedBy = by

@@ -173,7 +173,7 @@ func TestControlTellsAll(t *testing.T) {
 			`speedMbps: "true" is not`, "connection: kind rename needs it", "name: kind rename needs it"}},
 		{"edits", object{"kind": "expire-tokens", "client": "Acme"}, []string{`client: "Acme" is none of acme-client, `}},
 		{"edits", object{"kind": "rename", "connection": "x", "name": "y"}, []string{`connection: "x" is not there; GET `}},
-		{"edits", object{"kind": "fail", "connection": id}, []string{"kind: fail of " + id + ", which is PENDING_APPROVAL: "}},
+		{"edits", object{"kind": "fail", "connection": id}, []string{"kind: fail of " + id + ", which is PENDING_APPROVAL: nothing is under way"}},
 		{"robots", object{"profile": "Cloud Open", "action": "ponder", "after": 5, "on": []any{"create", "sunday"}}, []string{
 			`after: "5" is not`, `profile: "Cloud Open" is not there; give`, `action: "ponder" is none of`, `on[1]: "sunday" is none of`}},
 		{"delays", object{"provision": "soon", "provison": "1s"}, []string{

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -332,7 +331,7 @@ func (x *Exchange) pfRemove(v *vc, now time.Time, by string) *pfRefusal {
 // pfFail ends the workflow of v where it stands. The circuit stays as it is, for ever.
 func (x *Exchange) pfFail(v *vc, now time.Time, by string) error {
 	if v.circuitID == "" || v.next == "" {
-		return errors.New("nothing is under way")
+		return errAtRest
 	}
 	v.moveOn()
 	position, i := v.work.at(now)
