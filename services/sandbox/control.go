@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -299,6 +301,24 @@ func (x *Exchange) force(c *circuit, e Edit, now time.Time) error {
 		c.moveOn()
 	}
 	return nil
+}
+
+// checkFilter says why an inventory can have no such circuits.
+func (x *Exchange) checkFilter(q url.Values) Mistakes {
+	var wrong Mistakes
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		if known := []string{"connections", "name", "port", "status", "tenant"}; !slices.Contains(known, key) {
+			wrong.add(plain(key), "unknown parameter; known are %s", strings.Join(known, ", "))
+		}
+	}
+	if which := q.Get("connections"); which != "" && which != "none" && which != "open" {
+		wrong.add("connections", "%q is none of none, open", which)
+	}
+	if id := q.Get("port"); id != "" && x.ports[id] == nil && x.pf.ports[id] == nil {
+		wrong.add("port", "%q is not there; give the id of a port", id)
+	}
+	x.checkTenant(&wrong, "tenant", q.Get("tenant"))
+	return wrong
 }
 
 // filter reads which circuits an inventory shall have: name, status, tenant and port

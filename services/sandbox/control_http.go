@@ -13,7 +13,12 @@ import (
 // routeControl adds the control API. It needs no token and no fault touches it.
 func (x *Exchange) routeControl(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sandbox/inventory", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, x.inventory(filter(r.URL.Query().Get), pfFilter(r.URL.Query().Get)))
+		q := r.URL.Query()
+		if err := x.checkFilter(q).err(); err != nil {
+			refuseControl(w, http.StatusBadRequest, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, x.inventory(filter(q.Get), pfFilter(q.Get)))
 	})
 	mux.HandleFunc("GET /sandbox/connections/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if v, ok := x.PFCircuit(r.PathValue("id")); ok {

@@ -195,6 +195,13 @@ func TestControlTellsAll(t *testing.T) {
 			t.Errorf("%s %v: %s is not for people", tt.path, tt.body, r.body)
 		}
 	}
+	for query, want := range map[string]string{"naem=one": "naem: unknown parameter; known are ",
+		"connections=all": `connections: "all" is none of none, open`, "tenant=Foo": `tenant: "Foo" is none of Acme `,
+		"port=7": `port: "7" is not there; give`} {
+		if got := s.get("", "/sandbox/inventory?"+query).want(http.StatusBadRequest).text("error"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
 	first, _ := s.post("", "/sandbox/faults", object{"kind": "slow", "delay": "x"}).object()["violations"].([]any)
 	if len(first) != 1 || first[0].(object)["field"] != "delay" {
 		t.Errorf("violations are %v, want one of the field delay", first)

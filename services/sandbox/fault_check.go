@@ -38,13 +38,7 @@ func (x *Exchange) checkFault(f Fault) Mistakes {
 func (x *Exchange) checkMatch(f Fault) Mistakes {
 	var wrong Mistakes
 	m := f.Match
-	if m.Tenant != "" && !slices.ContainsFunc(x.tenants, m.of) {
-		var all []string
-		for _, t := range x.tenants {
-			all = append(all, t.org+" or "+t.clientID)
-		}
-		wrong.add("match.tenant", "%q is none of %s", m.Tenant, strings.Join(all, ", "))
-	}
+	x.checkTenant(&wrong, "match.tenant", m.Tenant)
 	if m.Action != "" && !slices.ContainsFunc(actions(), func(a string) bool { return strings.EqualFold(a, m.Action) }) {
 		wrong.add("match.action", "%q is none of %s", m.Action, strings.Join(actions(), ", "))
 	}
@@ -78,6 +72,18 @@ func (x *Exchange) checkMatch(f Fault) Mistakes {
 		wrong.add("match", "kind status is seen in reads of circuits, and %s is none", strings.TrimSpace(m.Method+" "+m.Path))
 	}
 	return wrong
+}
+
+// checkTenant says if a field names a tenant that is not there.
+func (x *Exchange) checkTenant(wrong *Mistakes, field, tenant string) {
+	if tenant == "" || slices.ContainsFunc(x.tenants, Match{Tenant: tenant}.of) {
+		return
+	}
+	var all []string
+	for _, t := range x.tenants {
+		all = append(all, t.org+" or "+t.clientID)
+	}
+	wrong.add(field, "%q is none of %s", tenant, strings.Join(all, ", "))
 }
 
 // of reports whether m's tenant is t.
