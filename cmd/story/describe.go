@@ -8,6 +8,7 @@ import (
 
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/intent"
+	"patchbay.io/pkg/order"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -139,12 +140,8 @@ func Failure(f *patchbayv1.Failure) string {
 	if f.GetMessage() != "" {
 		text += ": " + f.GetMessage()
 	}
-	said := f.GetExchangeMessage()
-	if !strings.HasPrefix(said, f.GetCode()) { // PacketFabric's messages begin with their code
-		said = strings.TrimSpace(f.GetCode() + " " + said)
-	}
-	if said != "" {
-		text += fmt.Sprintf(" (the exchange says %q)", said)
+	if said := order.Said(f.GetCode(), f.GetExchangeMessage()); said != "" {
+		text += " " + said
 	}
 	if f.GetProperty() != "" {
 		text += ", about its field " + f.GetProperty()

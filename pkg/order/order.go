@@ -8,7 +8,9 @@
 package order
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -74,6 +76,17 @@ func LegStates() []string { return []string{Open, Placing, Uncertain, Placed, Co
 
 // LegEnded reports whether nothing more is to come of a leg.
 func LegEnded(state string) bool { return state == Completed || state == Failed }
+
+// Said quotes an exchange by its own code and words; it is empty if there are neither.
+func Said(code, words string) string {
+	if !strings.HasPrefix(words, code) { // PacketFabric's words begin with their code
+		words = strings.TrimSpace(code + " " + words)
+	}
+	if words == "" {
+		return ""
+	}
+	return fmt.Sprintf("(the exchange says %q)", words)
+}
 
 // SetFor returns what a change sets on a leg, nil for nothing. A name and a tag belong to
 // one circuit, so of a whole order they are the primary's.

@@ -57,18 +57,21 @@ func ids(o *patchbayv1.Order) (all []string) {
 }
 
 func TestDelete(t *testing.T) {
-	moving := answers(exchange.Outcome{Class: exchange.Moving, Answer: "400 transient"})
+	moving := answers(exchange.Outcome{Class: exchange.Moving, Answer: "400 Bad Request", Code: "EQ-3142042",
+		Message: "Connection is in transient state"})
 	for _, tt := range []struct {
 		name, reason string
 		fault        func(string, int) exchangetest.Fault
 		calls        int
+		answer       string
 	}{
 		{name: "both legs", reason: "an order is all its legs", calls: 2},
 		{name: "lost answer", reason: "found PENDING_DELETE by looking", fault: on("Remove", exchangetest.LostAnswer()), calls: 2},
 		{name: "lost request", reason: "still PROVISIONED after D + Q, so asked again",
 			fault: on("Remove", exchangetest.Lost()), calls: 3},
 		{name: "moving", reason: "a circuit in a transient state is asked again later",
-			fault: on("Remove", moving, moving), calls: 4},
+			fault: on("Remove", moving, moving), calls: 4,
+			answer: `another attempt after: 400 Bad Request (the exchange says "EQ-3142042 Connection is in transient state")`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, &exchangetest.Fake{Fault: tt.fault}, func(w *world) {
@@ -77,6 +80,9 @@ func TestDelete(t *testing.T) {
 					w.turn(id, status.Provisioned, status.Available)
 				}
 				id := w.submit("delete", "2", `{"target":{"source":"test","id":"1"}}`)
+				if tt.answer != "" {
+					w.until(id, "a wait for "+tt.answer, func(o *patchbayv1.Order) bool { return o.GetWait().GetWhat() == tt.answer })
+				}
 				w.until(id, "both legs placed", bothPlaced)
 				if w.fake.Calls("Remove") != tt.calls {
 					t.Errorf("%d calls of Remove, want %d: %s", w.fake.Calls("Remove"), tt.calls, tt.reason)

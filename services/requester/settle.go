@@ -2,6 +2,7 @@ package requester
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -98,6 +99,7 @@ func settleLeg(o *patchbayv1.Order, l *patchbayv1.OrderLeg, out exchange.Outcome
 		l.State = untried(l)
 	case exchange.Moving:
 		l.State = untried(l)
+		l.Attempt.Answer = strings.TrimSpace(out.Answer + " " + order.Said(out.Code, out.Message))
 		if creates {
 			l.State = order.Uncertain
 		}

@@ -243,7 +243,7 @@ func (c *Client) Remove(ctx context.Context, exchangeID string) exchange.Outcome
 	case t.request == nil, t.request.is("rejected"):
 		return exchange.Outcome{Class: exchange.Over, Answer: "not sent", Message: "the request is " + t.words()}
 	case t.request.is("provisioned"):
-		return exchange.Outcome{Class: exchange.Moving, Answer: "not sent", Message: "the circuit is not shown yet"}
+		return exchange.Outcome{Class: exchange.Moving, Answer: "not sent: the circuit is not shown yet"}
 	}
 	k := call(http.MethodDelete, v2, requests+"/{id}", exchange.ForOrder, string(t.request.UUID))
 	k.Body = withdrawBody{"withdrawn by its buyer"}

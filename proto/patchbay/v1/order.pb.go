@@ -420,6 +420,7 @@ type Attempt struct {
 	Looks    int32                  `protobuf:"varint,5,opt,name=looks,proto3" json:"looks,omitempty"`
 	LookedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=looked_at,json=lookedAt,proto3" json:"looked_at,omitempty"`
 	// What became of the call: "502 Bad Gateway", "connection reset", "deadline exceeded".
+	// Of what is to be asked again it has the exchange's code and words too.
 	Answer string `protobuf:"bytes,7,opt,name=answer,proto3" json:"answer,omitempty"`
 	// The exchange's ids of circuits that look alike, when there is more than one.
 	Candidates    []string `protobuf:"bytes,8,rep,name=candidates,proto3" json:"candidates,omitempty"`
