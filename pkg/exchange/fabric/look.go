@@ -15,14 +15,17 @@ import (
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/wire"
+	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/secret"
 )
 
 // Check holds an intent against the account's ports, profiles, keys and service tokens. An
-// intent that passes is tried with a dry run, and its price is asked for; that neither can
-// be had is a note and no error.
+// intent that passes, and breaks no rule of package intent, is tried with a dry run, and its
+// price is asked for; that neither can be had is a note and no error. Of an intent that could
+// not be read whole the exchange would miss what the sender wrote and we could not read.
 func (c *Client) Check(ctx context.Context, in *patchbayv1.CreateIntent) (exchange.Checked, error) {
 	legs := legsOf(in)
 	f, err := c.facts(ctx, legs)
@@ -30,7 +33,7 @@ func (c *Client) Check(ctx context.Context, in *patchbayv1.CreateIntent) (exchan
 		return exchange.Checked{}, err
 	}
 	out := exchange.Checked{Violations: check(in, f), Flow: flowOf(legs, f)}
-	sound := len(out.Violations) == 0
+	sound := len(out.Violations)+len(intent.Check(in))+len(intent.CheckFor(account.Fabric, in)) == 0
 	for _, l := range legs {
 		metro, err := c.metroOf(ctx, l)
 		if err != nil {
