@@ -326,6 +326,24 @@ func TestSubmitAgain(t *testing.T) {
 	}
 }
 
+// Of several files of which one cannot be read, all that is wrong is said and none is handed in.
+func TestSubmitNothing(t *testing.T) {
+	h := newHouse(t)
+	out, code := h.run(`{"colour":"red"}`, "intent", "submit", h.file(`{"name":`), "-", "missing.json")
+	for _, want := range []string{"intent.json: not JSON: line 1", "-: colour: unknown field", "missing.json", "Nothing is handed in"} {
+		if code != exitInvalid || !strings.Contains(out, want) {
+			t.Errorf("submit of three files = %d %q, want 3 and %q", code, out, want)
+		}
+	}
+	err := h.j.EachIntent(t.Context(), event.IntentSubject(event.Intent, "*"), func(r journal.Record) error {
+		t.Errorf("%s is handed in, want nothing", r.Event.ID())
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	h := newHouse(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -356,6 +374,14 @@ func TestCheck(t *testing.T) {
 	if err := json.Unmarshal([]byte(<-asked), &q); err != nil || q.Kind != "delete" || q.Source != ownSource || q.ID == "" ||
 		string(q.Data) != `{"target":{"orderId":"x"}}` {
 		t.Errorf("asked %+v, %v; want the data, what kind it is and its identity", q, err)
+	}
+	// What one file lacks keeps nobody from hearing of the others.
+	out, code = h.run(`{"target":{"orderId":"x"}}`, "intent", "check", h.file(`{"name":`), "-", "missing.json")
+	<-asked
+	for _, want := range []string{"intent.json: not JSON: line 1", "-  delete: 1 violation", "missing.json"} {
+		if code != exitInvalid || !strings.Contains(out, want) {
+			t.Errorf("check of three files = %d %q, want 3 and %q", code, out, want)
+		}
 	}
 	for _, tt := range []struct {
 		answer string

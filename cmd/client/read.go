@@ -37,8 +37,8 @@ type handed struct {
 	traceID string
 }
 
-// readFiles reads an intent from each file, "-" being in. All that is wrong with any of them
-// is one error, and then nothing is to be published.
+// readFiles reads an intent from each file, "-" being in. It returns those that it could read,
+// and all that is wrong with the others as one error.
 func readFiles(in io.Reader, files []string, as identity) ([]handed, error) {
 	if as.id != "" && len(files) > 1 {
 		return nil, Fail(exitUsage, "--id names one intent, and there are %d files", len(files))
@@ -48,19 +48,30 @@ func readFiles(in io.Reader, files []string, as identity) ([]handed, error) {
 	for _, name := range files {
 		data, err := readFile(in, name)
 		if err != nil {
-			return nil, err
+			wrong = append(wrong, err)
+			continue
 		}
 		h, err := read(data, as)
+		if err != nil {
+			wrong = append(wrong, Fail(exitInvalid, "%s: %w", name, err))
+			continue
+		}
 		h.file = name
 		all = append(all, h)
-		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+	}
+	return all, errors.Join(wrong...)
+}
+
+// unsound is all that is wrong with intents, as far as it can be told without asking anybody.
+func unsound(all []handed) error {
+	var wrong []error
+	for _, h := range all {
+		_, violations := intent.Read(event.Intent, h.kind, h.event.Data())
+		for _, v := range violations {
+			wrong = append(wrong, Fail(exitInvalid, "%s: %s", h.file, intent.Line(v)))
 		}
 	}
-	if len(wrong) > 0 {
-		return nil, Error{exitInvalid, errors.Join(wrong...)}
-	}
-	return all, nil
+	return errors.Join(wrong...)
 }
 
 func readFile(in io.Reader, name string) ([]byte, error) {

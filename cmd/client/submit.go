@@ -75,7 +75,10 @@ func submitCommand() *cobra.Command {
 
 func (s *submit) run(cmd *cobra.Command, files []string) error {
 	all, err := readFiles(cmd.InOrStdin(), files, s.as)
-	if err != nil {
+	switch {
+	case err != nil && len(files) > 1:
+		return fmt.Errorf("%w\nNothing is handed in", errors.Join(err, unsound(all)))
+	case err != nil:
 		return err
 	}
 	return s.with(cmd.Context(), func(j *journal.Journal) error {
@@ -332,13 +335,13 @@ func checkCommand() *cobra.Command {
 }
 
 func (c *check) run(cmd *cobra.Command, files []string) error {
-	all, err := readFiles(cmd.InOrStdin(), files, c.as)
-	if err != nil {
-		return err
+	all, unread := readFiles(cmd.InOrStdin(), files, c.as)
+	if len(all) == 0 {
+		return unread
 	}
 	out := newScreen(cmd.OutOrStdout())
-	return c.with(cmd.Context(), func(j *journal.Journal) error {
-		wrong, unasked := false, false
+	wrong, unasked := false, false
+	err := c.with(cmd.Context(), func(j *journal.Journal) error {
 		for _, h := range all {
 			var a checked
 			q := question{verb: "check", wait: 3 * connectTime,
@@ -351,14 +354,21 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 				return err
 			}
 		}
-		switch {
-		case wrong:
-			return quiet(exitInvalid)
-		case unasked:
-			return quiet(exitError)
-		}
 		return nil
 	})
+	switch {
+	case err != nil:
+		return errors.Join(unread, err)
+	case wrong && unread != nil:
+		return Error{exitInvalid, unread}
+	case unread != nil:
+		return unread
+	case wrong:
+		return quiet(exitInvalid)
+	case unasked:
+		return quiet(exitError)
+	}
+	return nil
 }
 
 func (c *check) print(out screen, h handed, a checked) error {
