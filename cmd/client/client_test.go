@@ -377,7 +377,11 @@ func TestCheck(t *testing.T) {
 	}
 	// What one file lacks keeps nobody from hearing of the others.
 	out, code = h.run(`{"target":{"orderId":"x"}}`, "intent", "check", h.file(`{"name":`), "-", "missing.json")
-	<-asked
+	select {
+	case <-asked:
+	default:
+		t.Error("check of three files asks about none, want about the one that can be read")
+	}
 	for _, want := range []string{"intent.json: not JSON: line 1", "-  delete: 1 violation", "missing.json"} {
 		if code != exitInvalid || !strings.Contains(out, want) {
 			t.Errorf("check of three files = %d %q, want 3 and %q", code, out, want)
@@ -642,6 +646,29 @@ func TestFindByTrace(t *testing.T) {
 	}
 	if out, code := h.run("", "explain", trace); code != 0 || !strings.Contains(out, "order o-1") {
 		t.Errorf("explain = %d %q, want the order", code, out)
+	}
+}
+
+// The beginning of an id is that of what has the id, not of what somebody has called so.
+func TestFindOwn(t *testing.T) {
+	h := newHouse(t)
+	id := event.OrderID("crm", "1")
+	h.order(&patchbayv1.Order{Id: id, Fact: "failed", Outcome: "failed", Kind: "create"})
+	h.order(&patchbayv1.Order{Id: "o-2", Fact: "accepted", Kind: "delete", IntentId: id + "/secondary"})
+	if out, code := h.run("", "get", id[:8]); code != 0 || !strings.Contains(out, "order "+id) {
+		t.Errorf("get %s = %d %q, want the order %s", id[:8], code, out, id)
+	}
+}
+
+// What is archived is told of among others as everywhere else.
+func TestFindArchived(t *testing.T) {
+	h := newHouse(t)
+	for _, e := range []event.Entity{{Noun: event.Order, ID: "abcdef-1"}, {Noun: event.Connection, ID: "abcdef-2"}} {
+		h.add(e.Noun, e.ID, e.Noun.Archived(), "", &patchbayv1.Archived{Id: e.ID, Fact: event.Archived, Kind: "create", Outcome: "gone"})
+	}
+	out, code := h.run("", "get", "abcdef")
+	if code != exitUsage || strings.Count(out, "gone (archived)") != 2 {
+		t.Errorf("get = %d %q, want 2 and how both ended", code, out)
 	}
 }
 

@@ -12,9 +12,8 @@ import (
 	"patchbay.io/cmd/story"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
-	"patchbay.io/pkg/order"
 	"patchbay.io/pkg/service"
-	"patchbay.io/pkg/status"
+	"patchbay.io/pkg/view"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -70,6 +69,7 @@ type candidate struct {
 	since  time.Time
 	ended  bool
 	former bool // it bore the name that was asked for once, and no more
+	own    bool // its own id begins as was asked for, and not what somebody has called it
 }
 
 func candidateRows(all []candidate, now time.Time) (rows [][]string) {
@@ -79,10 +79,12 @@ func candidateRows(all []candidate, now time.Time) (rows [][]string) {
 	return rows
 }
 
-// likeliest leaves of several candidates those that are meant before the others: what bears
-// the name now, and then what has not ended. An order stands for its circuits.
+// likeliest leaves of several candidates those that are meant before the others: that whose own
+// id it is, what bears the name now, and then what has not ended. An order stands for its
+// circuits.
 func likeliest(all []candidate) []candidate {
 	for _, less := range []func(candidate) bool{
+		func(c candidate) bool { return !c.own },
 		func(c candidate) bool { return c.former },
 		func(c candidate) bool {
 			return slices.ContainsFunc(all, func(o candidate) bool { return o.Noun == event.Order && o.ID == c.order })
@@ -111,6 +113,7 @@ func meet(ctx context.Context, j *journal.Journal, found []event.Entity, name st
 		if err != nil {
 			return nil, err
 		}
+		c.own = strings.HasPrefix(strings.ToLower(e.ID), strings.ToLower(name))
 		all = append(all, c)
 	}
 	return all, nil
@@ -123,7 +126,8 @@ func meetOrder(ctx context.Context, j *journal.Journal, e event.Entity, name str
 	if err != nil || r.None() || r.Into(o) != nil {
 		return c, err
 	}
-	c.name, c.state, c.since, c.ended = cmp.Or(o.GetCreate().GetName(), legNames(o)), o.GetKind()+" "+o.GetFact(), r.At(), order.Over(o)
+	s, _ := snapshot(r)
+	c.name, c.state, c.since, c.ended = cmp.Or(o.GetCreate().GetName(), legNames(o)), o.GetKind()+" "+stateOf(s), s.Stamp, s.Ended
 	if !strings.EqualFold(o.GetCreate().GetName(), name) {
 		return c, nil // it goes by something else, which stays
 	}
@@ -142,34 +146,33 @@ func meetOrder(ctx context.Context, j *journal.Journal, e event.Entity, name str
 
 func meetConnection(ctx context.Context, j *journal.Journal, e event.Entity, name string) (candidate, error) {
 	c := candidate{Entity: e}
-	t, since, err := present(ctx, j, e.ID)
+	t, s, err := present(ctx, j, e.ID)
 	if err != nil || t == nil {
 		return c, err
 	}
 	conn := t.GetConnection()
-	c.name, c.state, c.since, c.order = conn.GetName(), conn.GetStatus()+"/"+conn.GetProviderStatus(), since, conn.GetOrderId()
-	c.ended = status.Status(conn.GetStatus()).Ended()
+	c.name, c.state, c.since, c.order, c.ended = conn.GetName(), stateOf(s), s.Stamp, conn.GetOrderId(), s.Ended
 	begins := func(n string) bool { return strings.HasPrefix(strings.ToLower(n), strings.ToLower(name)) }
 	c.former = !slices.ContainsFunc(append([]string{e.ID, conn.GetExchangeId(), conn.GetName()}, conn.GetAliases()...), begins)
 	return c, nil
 }
 
-// present is the last transition of a connection, amended by what has changed since; nil if
-// there is none.
-func present(ctx context.Context, j *journal.Journal, id string) (*patchbayv1.Transition, time.Time, error) {
+// present is the last transition of a connection, amended by what has changed since, and the
+// fact that has it; nil if there is none.
+func present(ctx context.Context, j *journal.Journal, id string) (*patchbayv1.Transition, view.Snapshot, error) {
 	if id == "" {
-		return nil, time.Time{}, nil
+		return nil, view.Snapshot{}, nil
 	}
 	r, err := j.Last(ctx, event.Entity{Noun: event.Connection, ID: id})
 	if err != nil || r.None() {
-		return nil, time.Time{}, err
+		return nil, view.Snapshot{}, err
 	}
 	s, err := standing(ctx, j, r)
 	t := new(patchbayv1.Transition)
 	if err != nil || s.Into(t) != nil { // what cannot be read has no name
-		return nil, r.At(), err
+		return nil, s, err
 	}
-	return t, r.At(), nil
+	return t, s, nil
 }
 
 // renamedTo returns the connections to which a change has given a name; the view looks for
