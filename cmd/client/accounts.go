@@ -121,7 +121,7 @@ func stopCommand(fact string, cmd *cobra.Command) *cobra.Command {
 			q := service.PauseRequest{Account: args[0], Fact: fact, By: cmp.Or(by, whoami()), Reason: reason}
 			var now json.RawMessage
 			if err := ask(cmd.Context(), j, question{verb: service.VerbPause, body: q}, &now); err != nil {
-				return fmt.Errorf("%w; is a service running?", err)
+				return unserved(err, "service")
 			}
 			if c.json {
 				return printJSON(cmd.OutOrStdout(), now)

@@ -39,7 +39,9 @@ func archiveCommand() *cobra.Command {
 				if c.json {
 					return printReport(cmd, rep, err)
 				}
-				printArchive(newScreen(cmd.OutOrStdout()), rep, opts.DryRun)
+				if err == nil || rep.File != "" || rep.Finished > 0 {
+					printArchive(newScreen(cmd.OutOrStdout()), rep, opts.DryRun)
+				}
 				return err
 			})
 		},
@@ -107,6 +109,9 @@ func restoreCommand() *cobra.Command {
 					return errors.New("a service is running; stop all of them, restore, and start them again")
 				}
 				rep, err := archive.Restore(cmd.Context(), j, f)
+				if err != nil {
+					err = fmt.Errorf("%s: %w", args[0], err)
+				}
 				if n := len(rep.Skipped); err == nil && n > 0 {
 					err = fmt.Errorf("%s not taken back: the journal had begun a history of the same name, or has it archived; "+
 						"restore into a journal in which no service ran before", counted(n, "thing"))
@@ -114,7 +119,9 @@ func restoreCommand() *cobra.Command {
 				if c.json {
 					return printReport(cmd, rep, err)
 				}
-				printRestored(newScreen(cmd.OutOrStdout()), rep)
+				if err == nil || rep.Facts+rep.There+len(rep.Skipped) > 0 {
+					printRestored(newScreen(cmd.OutOrStdout()), rep)
+				}
 				return err
 			})
 		},

@@ -146,7 +146,7 @@ func rebuildCommand() *cobra.Command {
 			return c.with(cmd.Context(), func(j *journal.Journal) error {
 				var r view.Report
 				if err := ask(cmd.Context(), j, question{verb: service.VerbRebuild, wait: timeout}, &r); err != nil {
-					return fmt.Errorf("%w; is a service running?", err)
+					return unserved(err, "service")
 				}
 				if c.json {
 					return printJSON(cmd.OutOrStdout(), r)

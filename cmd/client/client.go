@@ -190,6 +190,14 @@ func ask(ctx context.Context, j *journal.Journal, q question, answer any) error 
 	return json.Unmarshal(got, answer)
 }
 
+// unserved asks whether who would answer runs, of an error that nobody answered.
+func unserved(err error, who string) error {
+	if errors.Is(err, journal.ErrNobody) {
+		return fmt.Errorf("%w; is a %s running?", err, who)
+	}
+	return err
+}
+
 // askList asks the view.
 func askList(ctx context.Context, j *journal.Journal, q service.ListRequest) (service.ListAnswer, error) {
 	var a service.ListAnswer

@@ -808,6 +808,34 @@ func TestAccountsCheck(t *testing.T) {
 	}
 }
 
+// Whether a service runs is asked where nobody answers, and nowhere else.
+func TestNobodyAnswers(t *testing.T) {
+	h := newHouse(t)
+	const hint = "is a service running?"
+	for _, args := range [][]string{{"accounts", "pause", "nope"}, {"rebuild"}} {
+		if out, code := h.run("", args...); code != exitError || !strings.Contains(out, hint) {
+			t.Errorf("%q = %d %q, want 1 and %q", args, code, out, hint)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work errgroup.Group
+	for _, verb := range []string{service.VerbPause, service.VerbRebuild} {
+		work.Go(func() error {
+			return h.j.Serve(ctx, verb, func(context.Context, []byte) ([]byte, error) { return nil, errors.New("not so") })
+		})
+	}
+	t.Cleanup(func() { cancel(); _ = work.Wait() })
+	for _, args := range [][]string{{"accounts", "pause", "nope"}, {"rebuild"}} {
+		out, code := "", 0
+		for try := 0; !strings.Contains(out, "not so") && try < 100; try++ { // until somebody serves
+			out, code = h.run("", args...)
+		}
+		if code != exitError || !strings.HasSuffix(out, ": not so") {
+			t.Errorf("%q = %d %q, want 1 and the answer alone", args, code, out)
+		}
+	}
+}
+
 // Whoever hands in what has to wait is told why, and so is who asks for the limits.
 func TestLimits(t *testing.T) {
 	h := newHouse(t)
@@ -878,7 +906,7 @@ func TestArchive(t *testing.T) {
 	h.order(&patchbayv1.Order{Id: "o-1", Fact: "failed", Outcome: "failed", Kind: "create", PayloadDigest: "x"})
 	h.order(&patchbayv1.Order{Id: "o-2", Fact: "accepted", Kind: "create"})
 	h.connection(&patchbayv1.Connection{Id: "c-1", Status: "DEPROVISIONED", ProviderStatus: "NOT_AVAILABLE"})
-	path := filepath.Join(t.TempDir(), "archive.jsonl.gz")
+	path, broken := filepath.Join(t.TempDir(), "archive.jsonl.gz"), h.file("no archive")
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -896,11 +924,15 @@ func TestArchive(t *testing.T) {
 		{[]string{"archive", "restore", path}, exitError, []string{"Took back 0 facts", "order/o-1 was passed over", "2 things not taken back", "no service ran before"}},
 		{[]string{"archive", "restore", path, "--journal-bytes", "-1"}, exitUsage, []string{"--journal-bytes is -1"}},
 		{[]string{"archive", "restore", path + "x"}, exitError, []string{"no such file"}},
+		{[]string{"archive", "restore", broken}, exitError, []string{broken + ": gzip: invalid header"}},
 	} {
 		out, code := h.run("", tt.args...)
 		for _, want := range tt.want {
 			if code != tt.code || !strings.Contains(out, want) {
 				t.Errorf("%q = %d %q, want %d and %q in it", tt.args, code, out, tt.code, want)
+			}
+			if tt.want[0] == "exists" && strings.Contains(out, "Nothing to put away") || strings.Contains(want, "gzip") && strings.Contains(out, "Took back") {
+				t.Errorf("%q says %q, want only why it did not work", tt.args, out)
 			}
 		}
 	}

@@ -347,7 +347,7 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 			q := question{verb: "check", wait: 3 * connectTime,
 				body: map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data()), "source": h.event.Source(), "id": h.event.ID()}}
 			if err := ask(cmd.Context(), j, q, &a); err != nil {
-				return fmt.Errorf("%s: %w; is a requester running?", h.file, err)
+				return fmt.Errorf("%s: %w", h.file, unserved(err, "requester"))
 			}
 			wrong, unasked = wrong || len(a.Violations) > 0 || a.Conflict != nil, unasked || a.Unasked != ""
 			if err := c.print(out, h, a); err != nil {

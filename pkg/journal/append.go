@@ -222,7 +222,7 @@ func (j *Journal) Submit(ctx context.Context, subject string, e ce.Event) (uint6
 	inject(ctx, m.Header)
 	ack, err := j.publish(ctx, Intents, m, jetstream.WithMsgID(e.Source()+"\n"+e.ID()+"\n"+digest(e.Data())))
 	if err != nil {
-		return 0, fmt.Errorf("submit %s: %w (hand it in again under the same id: it counts once)", e.ID(), err)
+		return 0, fmt.Errorf("submit: %w (hand it in again under the same id: it counts once)", err)
 	}
 	return ack.Sequence, nil
 }

@@ -12,6 +12,9 @@ import (
 	"patchbay.io/pkg/event"
 )
 
+// ErrNobody reports that nobody answered, or not in time.
+var ErrNobody = errors.New("nobody answers")
+
 // errorHeader carries the error of an answer.
 const errorHeader = "Patchbay-Error"
 
@@ -92,9 +95,13 @@ func (j *Journal) respond(ctx context.Context, verb string, m *nats.Msg, answer 
 	}
 }
 
-// Ask sends a request of a verb to whoever serves it. It waits until ctx ends for an answer.
+// Ask sends a request of a verb to whoever serves it. It waits until ctx ends for an answer. It
+// returns [ErrNobody] if none comes.
 func (j *Journal) Ask(ctx context.Context, verb string, request []byte) ([]byte, error) {
 	m, err := j.nc.RequestWithContext(ctx, event.AskSubject(verb), request)
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", ErrNobody, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", verb, err)
 	}

@@ -35,7 +35,7 @@ func TestFullStream(t *testing.T) {
 	if err == nil {
 		t.Fatalf("%d intents of 32 KiB were taken, and a quarter of a mebibyte is the limit", n)
 	}
-	for _, want := range []string{"submit full-", "stream INTENTS is full", "262144 bytes", "--journal-bytes", "hand it in again"} {
+	for _, want := range []string{"submit: ", "stream INTENTS is full", "262144 bytes", "--journal-bytes", "hand it in again"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %q, want %q in it", err, want)
 		}

@@ -560,7 +560,10 @@ func TestAsk(t *testing.T) {
 	if err != nil || string(got) != "x" {
 		t.Errorf("Ask = %q, %v; want x", got, err)
 	}
-	if _, err := j.Ask(t.Context(), "echo", nil); err == nil || err.Error() != "ask echo: nothing to say" {
+	if _, err := j.Ask(t.Context(), "nobody", nil); !errors.Is(err, journal.ErrNobody) {
+		t.Errorf("Ask = %v, want %v", err, journal.ErrNobody)
+	}
+	if _, err := j.Ask(t.Context(), "echo", nil); err == nil || err.Error() != "ask echo: nothing to say" || errors.Is(err, journal.ErrNobody) {
 		t.Errorf("Ask = %v, want the server's error", err)
 	}
 	for _, q := range []string{"much", "much wrong"} {
