@@ -5,11 +5,16 @@ import (
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
-// Duty is what somebody has to do outside of the exchange before a circuit can be used: the
-// second confirmation that clouds ask for. What is zero has none. The exchange goes on by
-// itself once it is done.
+// Duty is what somebody has to do at a circuit that nobody here can: the second confirmation
+// that clouds ask for, before it can be used, or to find out what a status means that nobody
+// documented. What is zero has none. The exchange goes on by itself once it is done.
 func Duty(at *patchbayv1.State) Wait {
 	s, p := status.Status(at.GetStatus()), status.Provider(at.GetProviderStatus())
+	if s == status.Unknown {
+		return Wait{What: "a status that is documented", On: "exchange",
+			Advice: "see in the exchange's portal how the circuit is, or ask its support what \"" + Words(at.GetNative()) +
+				"\" means; it is looked at as before, and its next status is told"}
+	}
 	if s != status.Provisioning && s != status.Provisioned {
 		return Wait{}
 	}

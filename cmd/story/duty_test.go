@@ -29,6 +29,7 @@ func TestDuty(t *testing.T) {
 		{status.ECX, "PROVISIONED", "PENDING_APPROVAL", "buyer", "AWS"},
 		{status.Fabric, "PROVISIONING", "PENDING_APPROVAL", "buyer", "AWS"},
 		{status.Fabric, "PROVISIONED", "AVAILABLE", "", ""},
+		{status.ECX, "ON_VACATION", "ABROAD", "exchange", `what "ON_VACATION, ABROAD" means`},
 		{status.Fabric, "PROVISIONING", "PROVISIONING", "", ""},
 	} {
 		t.Run(tt.native+"/"+tt.provider, func(t *testing.T) {
