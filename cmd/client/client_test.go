@@ -387,6 +387,15 @@ func TestCheck(t *testing.T) {
 			t.Errorf("check of three files = %d %q, want 3 and %q", code, out, want)
 		}
 	}
+	h.add(event.Account, event.AccountID("acme"), service.Paused, "", &patchbayv1.AccountPause{
+		Account: "acme", Fact: service.Paused, By: "ada", Reason: "the ports move"})
+	out, _ = h.run(`{}`, "intent", "check", "-")
+	<-asked
+	for _, want := range []string{"account acme", "ada", "the ports move", "patchbay accounts resume acme"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("check for a paused account says %q, want %q", out, want)
+		}
+	}
 	for _, tt := range []struct {
 		answer string
 		code   int

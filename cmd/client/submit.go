@@ -15,6 +15,7 @@ import (
 	"patchbay.io/pkg/intent"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/order"
+	"patchbay.io/pkg/service"
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 )
 
@@ -314,6 +315,8 @@ type checked struct {
 	Notes      []string          `json:"notes,omitempty"`
 	Flow       string            `json:"flow,omitempty"`
 	Account    string            `json:"account,omitempty"`
+	// Paused says who paused the account and why, if it is.
+	Paused string `json:"paused,omitempty"`
 	// Unasked says why the exchange could not be asked.
 	Unasked string `json:"unasked,omitempty"`
 	// Conflict is a refusal: the intent's source and id are those of an order with other data.
@@ -348,6 +351,13 @@ func (c *check) run(cmd *cobra.Command, files []string) error {
 				body: map[string]any{"kind": h.kind, "data": json.RawMessage(h.event.Data()), "source": h.event.Source(), "id": h.event.ID()}}
 			if err := ask(cmd.Context(), j, q, &a); err != nil {
 				return fmt.Errorf("%s: %w", h.file, unserved(err, "requester"))
+			}
+			p, err := pauseOf(cmd.Context(), j, a.Account)
+			if err != nil {
+				return fmt.Errorf("%s: %w", h.file, err)
+			}
+			if p != nil {
+				a.Paused = service.PauseWords(p)
 			}
 			wrong, unasked = wrong || len(a.Violations) > 0 || a.Conflict != nil, unasked || a.Unasked != ""
 			if err := c.print(out, h, a); err != nil {
@@ -409,7 +419,10 @@ func (c *check) print(out screen, h handed, a checked) error {
 	if len(violations) > 0 {
 		out.table(violationHead, violationRows(violations), -1)
 	}
-	if a.Account != "" {
+	switch {
+	case a.Paused != "":
+		fmt.Fprintf(out, "  account %s, %s: an order waits until \"patchbay accounts resume %s\"\n", a.Account, a.Paused, a.Account)
+	case a.Account != "":
 		fmt.Fprintf(out, "  account %s\n", a.Account)
 	}
 	if a.Unasked != "" {
