@@ -119,6 +119,21 @@ func (n Noun) Filter(fact, id string) string {
 	return fmt.Sprintf("%s.%s.%s.%s", Root, n, fact, id)
 }
 
+// Matches reports whether a filter without ">" matches a subject.
+func Matches(filter, subject string) bool {
+	for {
+		f, moreF, f2 := strings.Cut(filter, ".")
+		s, moreS, s2 := strings.Cut(subject, ".")
+		if f != "*" && f != s || f2 != s2 {
+			return false
+		}
+		if !f2 {
+			return true
+		}
+		filter, subject = moreF, moreS
+	}
+}
+
 // EntityOf reads the entity out of a subject.
 func EntityOf(subject string) (Entity, error) {
 	t := strings.Split(subject, ".")

@@ -284,7 +284,7 @@ func FuzzSubject(f *testing.F) {
 			if again, err := event.EntityOf(event.Fact{Entity: e, Name: nameOf(s)}.Subject()); again != e || err != nil {
 				t.Errorf("%q is of %v, and its fact is published where it is of %v, %v", s, e, again, err)
 			}
-			if !matches(e.Filter(), s) {
+			if !event.Matches(e.Filter(), s) {
 				t.Errorf("%q is of %v, whose filter %s leaves it out", s, e, e.Filter())
 			}
 		} else if !errors.Is(err, event.ErrMalformed) {
@@ -305,10 +305,16 @@ func nameOf(subject string) string {
 	return strings.Join(t[2:len(t)-1], ".")
 }
 
-// matches reports whether a filter of NATS without ">" matches a subject.
-func matches(filter, subject string) bool {
-	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
-	return slices.EqualFunc(f, s, func(f, s string) bool { return f == "*" || f == s })
+func TestMatches(t *testing.T) {
+	for _, subject := range []string{"a", "a.b", "a.b.c", "a.c.b", "b.a"} {
+		for filter, want := range map[string][]string{
+			"a": {"a"}, "*": {"a"}, "a.*": {"a.b"}, "*.*": {"a.b", "b.a"}, "*.b.*": {"a.b.c"}, "a.*.b": {"a.c.b"}, "": nil, "a.b.c.*": nil,
+		} {
+			if got := event.Matches(filter, subject); got != slices.Contains(want, subject) {
+				t.Errorf("Matches(%q, %q) = %v", filter, subject, got)
+			}
+		}
+	}
 }
 
 // FuzzData reads the data of facts of every noun.

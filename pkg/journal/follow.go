@@ -221,7 +221,22 @@ type Part struct {
 // It does not ask the server for the last of each subject, as [Journal.Latest] does: nearly
 // every fact is that, and to find them out first takes the server seconds for a million.
 func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yield func(Part) error) error {
+	return j.parts(ctx, filters, size, func(string) wanted { return newestOnly }, yield)
+}
+
+// wanted is what is wanted of the facts under a subject.
+type wanted int
+
+const (
+	nothing wanted = iota
+	newestOnly
+	everything
+)
+
+// parts is [Journal.Newest], but for what is wanted of what the filters match.
+func (j *Journal) parts(ctx context.Context, filters []string, size uint64, want func(subject string) wanted, yield func(Part) error) error {
 	type part struct {
+		every       []delivery
 		newest      map[event.Entity]delivery
 		seen, total uint64
 	}
@@ -233,7 +248,7 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 		hand := func() error {
 			select {
 			case parts <- now:
-				now.newest = map[event.Entity]delivery{}
+				now.every, now.newest = nil, map[event.Entity]delivery{}
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -242,8 +257,14 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 		err := j.read(ctx, Facts, jetstream.DeliverAllPolicy, filters, func(m delivery) error {
 			now.seen++
 			now.total = now.seen + m.md.NumPending
-			if e, err := event.EntityOf(m.msg.Subject()); err == nil { // else it is nobody's state
-				now.newest[e] = m // the stream gives them in their order
+			switch want(m.msg.Subject()) {
+			case everything:
+				now.every = append(now.every, m)
+			case newestOnly:
+				if e, err := event.EntityOf(m.msg.Subject()); err == nil { // else it is nobody's state
+					now.newest[e] = m // the stream gives them in their order
+				}
+			case nothing:
 			}
 			if size > 0 && now.seen%size == 0 {
 				return hand()
@@ -257,7 +278,10 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 	})
 	work.Go(func() error {
 		for p := range parts {
-			records := make([]Record, 0, len(p.newest))
+			records := make([]Record, 0, len(p.every)+len(p.newest))
+			for _, m := range p.every {
+				records = append(records, j.recordAnyway(Facts, m))
+			}
 			for _, m := range p.newest {
 				records = append(records, j.recordAnyway(Facts, m))
 			}
@@ -276,6 +300,9 @@ func (j *Journal) Newest(ctx context.Context, filters []string, size uint64, yie
 // for each state it was in; its state is the newest that comes. No filter means all facts.
 // One that cannot be read comes as from [Journal.Follow].
 func (j *Journal) Latest(ctx context.Context, filters []string, yield func(Record) error) error {
+	if len(filters) == 0 {
+		filters = []string{event.Root + ".>"} // here the server wants one
+	}
 	return j.read(ctx, Facts, jetstream.DeliverLastPerSubjectPolicy, filters, j.decoding(Facts, yield))
 }
 
@@ -303,12 +330,10 @@ func (j *Journal) decoding(stream string, yield func(Record) error) func(deliver
 	return func(m delivery) error { return yield(j.recordAnyway(stream, m)) }
 }
 
-// read goes once through what a stream has. A gap, as after a lost connection, is an error;
+// read goes once through what a stream has; no filter means all, for which the server compares
+// no subjects. A gap, as after a lost connection, is an error;
 // a consumer that is lost before it gave anything is made again.
 func (j *Journal) read(ctx context.Context, stream string, policy jetstream.DeliverPolicy, filters []string, take func(delivery) error) error {
-	if len(filters) == 0 {
-		filters = []string{event.Root + ".>"}
-	}
 	for deadline := time.Now().Add(silence); ; {
 		n, err := j.readOnce(ctx, stream, jetstream.ConsumerConfig{
 			DeliverPolicy: policy, FilterSubjects: filters, AckPolicy: jetstream.AckNonePolicy,
@@ -380,8 +405,11 @@ func (j *Journal) pause(ctx context.Context) error {
 }
 
 // newest is the sequence of the last message that the filters match, by the leader; 0 for
-// none.
+// none. No filter matches all.
 func (j *Journal) newest(ctx context.Context, stream string, filters []string) (seq uint64, err error) {
+	if len(filters) == 0 {
+		filters = []string{event.Root + ".>"}
+	}
 	for _, f := range filters {
 		m, err := j.lastMessage(ctx, stream, f)
 		if err != nil {
