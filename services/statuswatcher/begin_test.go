@@ -101,7 +101,7 @@ func known(x *index) map[string]any {
 		tokens[id] = fmt.Sprint(n.token, n.fact.Seq, n.archived)
 	}
 	return map[string]any{
-		"circuits": circuits, "restless": x.restless, "orders": orders, "placings": x.byKey, "claims": x.claims,
+		"circuits": circuits, "restless": x.restless, "orders": orders, "placings": x.placed, "claims": x.claims,
 		"awaited": x.awaited, "calls": x.calling, "changes": x.altering, "ends of changes": x.told,
 		"deletes": x.removing, "tokens": tokens, "put away": x.away,
 	}

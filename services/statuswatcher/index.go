@@ -31,10 +31,10 @@ type index struct {
 	changed  chan struct{} // closed when the position moves
 	version  uint64        // counts what was noted
 
-	circuits map[string]circuit           // by connection id
-	restless map[string]bool              // connection ids of circuits in motion
-	orders   map[string]*orderNote        // by order id
-	byKey    map[string][]placing         // by look-up key
+	circuits map[string]circuit    // by connection id
+	restless map[string]bool       // connection ids of circuits in motion
+	orders   map[string]*orderNote // by order id
+	placed   placings
 	claims   map[string]claim             // by exchange id
 	awaited  map[string]awaited           // by exchange ids placed and not yet seen
 	calling  map[string]time.Time         // order id to when a call for it began whose outcome is not known
@@ -75,13 +75,6 @@ type alteration struct {
 	after uint64
 }
 
-// placing is one leg of a `placing` fact: the licence to make a call that may create a
-// circuit which shows its key.
-type placing struct {
-	order, leg, event string
-	stamp             time.Time
-}
-
 // awaited is who placed a circuit that nobody has seen, and when that was written down.
 type awaited struct {
 	account string
@@ -102,7 +95,7 @@ type link struct {
 func newIndex() *index {
 	return &index{
 		changed: make(chan struct{}), circuits: map[string]circuit{}, restless: map[string]bool{},
-		orders: map[string]*orderNote{}, byKey: map[string][]placing{}, claims: map[string]claim{},
+		orders: map[string]*orderNote{}, placed: newPlacings(), claims: map[string]claim{},
 		awaited: map[string]awaited{}, calling: map[string]time.Time{},
 		altering: map[string]map[string]bool{}, told: map[string]map[string]uint64{},
 		removing: map[string]map[string]bool{}, tokens: map[string]tokenNote{},
@@ -330,7 +323,7 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 			x.claims[l.GetExchangeId()] = claim{id, l.GetLeg()}
 		}
 		if n.kind == exchange.Create && o.GetFact() == "placing" && l.GetState() == "placing" {
-			x.notePlacing(l.GetAttempt().GetLookupKey(), placing{id, l.GetLeg(), r.Event.ID(), r.Stamp})
+			x.placed.add(l.GetAttempt().GetLookupKey(), placing{id, l.GetLeg(), r.Event.ID(), r.Stamp})
 		}
 		switch c := l.GetConnectionId(); {
 		case c == "":
@@ -349,19 +342,19 @@ func (x *index) noteOrder(id string, o *patchbayv1.Order, r journal.Record) {
 	}
 }
 
-// put notes an order under a connection.
-func put(orders map[string]map[string]bool, connection, order string) {
-	if orders[connection] == nil {
-		orders[connection] = map[string]bool{}
+// put puts a member into the set of a name.
+func put(sets map[string]map[string]bool, name, member string) {
+	if sets[name] == nil {
+		sets[name] = map[string]bool{}
 	}
-	orders[connection][order] = true
+	sets[name][member] = true
 }
 
 // drop is put undone.
-func drop(orders map[string]map[string]bool, connection, order string) {
-	delete(orders[connection], order)
-	if len(orders[connection]) == 0 {
-		delete(orders, connection)
+func drop(sets map[string]map[string]bool, name, member string) {
+	delete(sets[name], member)
+	if len(sets[name]) == 0 {
+		delete(sets, name)
 	}
 }
 
@@ -382,26 +375,15 @@ func newOrderNote(o *patchbayv1.Order, r journal.Record) *orderNote {
 	return n
 }
 
-func (x *index) notePlacing(key string, p placing) {
-	known := func(q placing) bool { return q.event == p.event && q.leg == p.leg }
-	if key != "" && !slices.ContainsFunc(x.byKey[key], known) {
-		x.byKey[key] = append(x.byKey[key], p)
-	}
-}
-
 // close drops what nobody will ask about once an order has ended. The placings of a failed
 // order stay: a circuit that nobody waited for any more may still turn up.
 func (x *index) close(id string, o *patchbayv1.Order) {
 	for _, l := range o.GetLegs() {
-		c, key := l.GetConnectionId(), l.GetAttempt().GetLookupKey()
-		drop(x.altering, c, id)
-		drop(x.removing, c, id)
-		if o.GetOutcome() == "completed" {
-			x.byKey[key] = slices.DeleteFunc(x.byKey[key], func(p placing) bool { return p.order == id })
-		}
-		if len(x.byKey[key]) == 0 {
-			delete(x.byKey, key)
-		}
+		drop(x.altering, l.GetConnectionId(), id)
+		drop(x.removing, l.GetConnectionId(), id)
+	}
+	if o.GetOutcome() == "completed" {
+		x.placed.drop(id)
 	}
 	delete(x.told, id)
 }
@@ -417,13 +399,7 @@ func (x *index) forget(id string) {
 	}
 	delete(x.orders, id)
 	delete(x.told, id)
-	for key, all := range x.byKey {
-		if all = slices.DeleteFunc(all, func(p placing) bool { return p.order == id }); len(all) == 0 {
-			delete(x.byKey, key)
-		} else {
-			x.byKey[key] = all
-		}
-	}
+	x.placed.drop(id)
 }
 
 // await notes the circuits that a fact of an order, not always its newest, says are placed, and
@@ -564,7 +540,7 @@ func (x *index) linkOf(exchangeID, key string, created time.Time) link {
 		return x.link(placing{order: c.order, leg: c.leg})
 	}
 	var best placing
-	for _, p := range x.byKey[key] {
+	for p := range x.placed.of(key) {
 		other := x.orders[p.order].legs[p.leg]
 		late := !created.IsZero() && p.stamp.Add(-slack).After(created)
 		if key != "" && !late && (other == "" || other == exchangeID) && p.stamp.After(best.stamp) {

@@ -42,9 +42,9 @@ func TestForgetArchived(t *testing.T) {
 		live(t, j, i)
 	}
 	catchUp(x)
-	if len(x.circuits) != n || len(x.orders) != 3*n || len(x.claims) != n || len(x.tokens) != n || len(x.byKey) != n {
+	if len(x.circuits) != n || len(x.orders) != 3*n || len(x.claims) != n || len(x.tokens) != n || len(x.placed.byKey) != n {
 		t.Fatalf("of %d circuits: %d circuits, %d orders, %d claims, %d tokens, placings under %d keys",
-			n, len(x.circuits), len(x.orders), len(x.claims), len(x.tokens), len(x.byKey))
+			n, len(x.circuits), len(x.orders), len(x.claims), len(x.tokens), len(x.placed.byKey))
 	}
 	if len(x.told) != 0 {
 		t.Errorf("the ends of changes are remembered of %d orders that have ended", len(x.told))
@@ -64,7 +64,7 @@ func TestForgetArchived(t *testing.T) {
 	}
 	for name, x := range map[string]*index{"from the start": x, "afterwards": late} {
 		for what, left := range map[string]int{
-			"circuits": len(x.circuits), "circuits in motion": len(x.restless), "orders": len(x.orders), "keys": len(x.byKey),
+			"circuits": len(x.circuits), "circuits in motion": len(x.restless), "orders": len(x.orders), "keys": len(x.placed.byKey), "orders with keys": len(x.placed.keys),
 			"claims": len(x.claims), "placed": len(x.awaited), "calls": len(x.calling), "changes": len(x.altering),
 			"ends of changes": len(x.told), "deletes": len(x.removing), "tokens": len(x.tokens),
 		} {
