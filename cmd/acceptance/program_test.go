@@ -11,11 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"patchbay.io/pkg/testenv"
 	"patchbay.io/services/sandbox"
 )
 
@@ -23,7 +23,7 @@ import (
 type program struct {
 	t   *testing.T
 	cmd *exec.Cmd
-	log *output
+	log *testenv.Log
 	// ended is closed when the program has ended, with how in how.
 	ended chan struct{}
 	how   error
@@ -44,24 +44,6 @@ type setup struct {
 	env  []string
 }
 
-// output keeps what a program writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // up starts the program and waits until it is ready. It is stopped when the test ends.
 func up(t *testing.T, s setup) *program {
 	t.Helper()
@@ -75,7 +57,7 @@ func up(t *testing.T, s setup) *program {
 		"up", "--data", s.data, "--nats-addr", s.nats, "--http-addr", "127.0.0.1:0",
 		"--sandbox-addr", "127.0.0.1:0", "--json", "--log-format", "json",
 	}, s.args...)
-	p := &program{t: t, cmd: exec.Command(binary, args...), log: &output{}, ended: make(chan struct{})}
+	p := &program{t: t, cmd: exec.Command(binary, args...), log: &testenv.Log{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), s.env...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()

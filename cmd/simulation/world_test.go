@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/service"
+	"patchbay.io/pkg/testenv"
 	"patchbay.io/services/approver"
 	"patchbay.io/services/provisioner"
 	"patchbay.io/services/requester"
@@ -31,7 +31,7 @@ import (
 type world struct {
 	t    *testing.T
 	seed uint64
-	log  *lockedBuffer
+	log  *testenv.Log
 	// busy counts helpers of the world that must end before it does.
 	busy sync.WaitGroup
 
@@ -63,27 +63,10 @@ type world struct {
 	pace statuswatcher.Pace
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // newWorld starts the servers and connects the world's own window.
 func newWorld(t *testing.T, seed uint64, delays sandbox.Delays) *world {
 	w := &world{
-		t: t, seed: seed, log: &lockedBuffer{}, renamed: map[string]string{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
+		t: t, seed: seed, log: &testenv.Log{}, renamed: map[string]string{}, rng: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(),
 		network: newNetwork(), toNATS: newLine(), key: secret.NewKey([32]byte{1, 2, 3}),
 		pace: statuswatcher.Pace{Lease: time.Minute},
 	}

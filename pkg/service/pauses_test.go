@@ -1,11 +1,9 @@
 package service_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,30 +15,12 @@ import (
 	"patchbay.io/pkg/testenv"
 )
 
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) count(word string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), word)
-}
-
 // Every instance shows on its health page, and says once, that an account is paused, by whom
 // and why: the one that was asked, the others, and those that start later.
 func TestPauseIsShown(t *testing.T) {
 	j := testenv.Journal(t)
-	run := func() (check func() error, said *lines, rt *service.Runtime) {
-		said = &lines{}
+	run := func() (check func() error, said *testenv.Log, rt *service.Runtime) {
+		said = &testenv.Log{}
 		rt = &service.Runtime{Name: "requester", Journal: j, Log: zerolog.New(said), Accounts: account.File{
 			Accounts: []account.Account{{Name: "acme", API: account.ECX}, {Name: "other", API: account.ECX}},
 		}}
@@ -100,17 +80,17 @@ func TestPauseIsShown(t *testing.T) {
 	shown(fourth, "paused by ada: again")
 	for _, tt := range []struct {
 		who             string
-		said            *lines
+		said            *testenv.Log
 		paused, resumed int
 	}{
 		{"who was there", saidFirst, 2, 1}, {"the other", saidSecond, 2, 1},
 		{"who came while it was paused", saidThird, 2, 1}, {"who came after", saidFourth, 1, 0},
 	} {
 		deadline := time.Now().Add(20 * time.Second)
-		for tt.said.count("is paused") < tt.paused && time.Now().Before(deadline) {
+		for tt.said.Count("is paused") < tt.paused && time.Now().Before(deadline) {
 			time.Sleep(5 * time.Millisecond)
 		}
-		if p, r := tt.said.count("is paused"), tt.said.count("is resumed"); p != tt.paused || r != tt.resumed {
+		if p, r := tt.said.Count("is paused"), tt.said.Count("is resumed"); p != tt.paused || r != tt.resumed {
 			t.Errorf("%s said %d times that it is paused and %d times that it is resumed; want %d and %d", tt.who, p, r, tt.paused, tt.resumed)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -261,7 +260,7 @@ func TestWhoBuildsSaysSo(t *testing.T) {
 	j, r := testenv.Journal(t), testenv.StartRedis(t)
 	w, c := newWriter(t, j), raw(t, r)
 	w.random(rand.New(rand.NewPCG(3, 1)), 60)
-	var said lines
+	var said testenv.Log
 	var all []*view.View
 	for range 8 {
 		v, err := view.Open(view.Config{URL: r.URL, CheckEvery: 20 * time.Millisecond, Log: zerolog.New(&said)})
@@ -278,27 +277,9 @@ func TestWhoBuildsSaysSo(t *testing.T) {
 		until(t, "the view is there for all", func() bool { return v.Progress().Done })
 	}
 	caughtUp(t, c, j)
-	if n, ends := said.count("building the view"), said.count("view built"); n != 1 || ends != 1 {
+	if n, ends := said.Count("building the view"), said.Count("view built"); n != 1 || ends != 1 {
 		t.Errorf("%d say that they build the view and %d that it is built, want one of each", n, ends)
 	}
-}
-
-// lines are those of a log.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *lines) count(words string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), words)
 }
 
 func TestOldEntitiesAreLeftOut(t *testing.T) {

@@ -265,7 +265,7 @@ func TestEclipse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, testenv.Journal(t))
-			log := new(lockedBuffer)
+			log := new(testenv.Log)
 			w.rt.Log = zerolog.New(log)
 			health := make(chan func() error, 1)
 			w.rt.Check = func(_ string, check func() error) { health <- check }

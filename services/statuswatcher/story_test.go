@@ -1,10 +1,8 @@
 package statuswatcher_test
 
 import (
-	"bytes"
 	"context"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -390,7 +388,7 @@ func TestBackwardInList(t *testing.T) {
 // A status nobody documented is told, logged once, and survived.
 func TestUnknownStatus(t *testing.T) {
 	w := newWorld(t, testenv.Journal(t))
-	var log lockedBuffer
+	var log testenv.Log
 	w.rt.Log = zerolog.New(&log)
 	w.m.put(requested("x-1"))
 	w.run(t, fast)
@@ -503,23 +501,6 @@ func TestExchangeAway(t *testing.T) {
 	w.m.put(requested("x-1"))
 	w.run(t, fast)
 	w.facts(t, connection("x-1"), 1)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // The seller's account alone was shown a request; then its order says whose it is, and it is
