@@ -220,6 +220,7 @@ func (u *up) embed(stop *cleanup, tel *telemetry.Telemetry, data string, account
 		}
 		stop.add(redis.Stop)
 		cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return redis.Dial() }
+		cfg.Redis.Alone = true
 	}
 	var err error
 	if u.accounts == "" {

@@ -85,6 +85,9 @@ func (v *View) Take(ctx context.Context, account string, perMinute int, p exchan
 
 // pass goes through a gate, or returns how long to wait before trying again.
 func (v *View) pass(ctx context.Context, g gate, until time.Time) (wait time.Duration, err error) {
+	if v.cfg.Alone {
+		return v.passHere(g), nil
+	}
 	err = v.do(ctx, callTime, func(ctx context.Context) error {
 		r, err := v.rates.Allow(ctx, root+g.name, g.limit())
 		if err == nil && r.Allowed == 0 {
@@ -98,10 +101,23 @@ func (v *View) pass(ctx context.Context, g gate, until time.Time) (wait time.Dur
 	return v.passAlone(ctx, g, until)
 }
 
+// passHere goes through the gate that is kept here whole, or returns how long to wait before
+// trying again. The time between two turns is rounded up, so that no minute has a call too many.
+func (v *View) passHere(g gate) (wait time.Duration) {
+	whole := g.limit()
+	turns := time.Duration(whole.Rate)
+	l := v.limiter(g, rate.Every((whole.Period+turns-1)/turns), whole.Burst)
+	if l.Allow() {
+		return 0
+	}
+	missing := max(0, 1-l.Tokens()) // others may have come between
+	return max(time.Duration(missing*float64(time.Second)/float64(l.Limit())), time.Millisecond)
+}
+
 // passAlone goes through this process's own gate. A turn that is near is taken and waited
 // for here, since one that is given back would be lost to others.
 func (v *View) passAlone(ctx context.Context, g gate, until time.Time) (time.Duration, error) {
-	turn := v.alone(g).Reserve()
+	turn := v.limiter(g, rate.Limit(float64(g.perMinute)*v.cfg.AwayShare/60), 1).Reserve()
 	wait := turn.Delay()
 	if wait <= 0 {
 		return 0, nil
@@ -119,14 +135,15 @@ func (v *View) passAlone(ctx context.Context, g gate, until time.Time) (time.Dur
 	}
 }
 
-func (v *View) alone(g gate) *rate.Limiter {
+// limiter is the gate as it is kept here.
+func (v *View) limiter(g gate, r rate.Limit, burst int) *rate.Limiter {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	// The name alone will not do: the budget of an account may change.
 	key := fmt.Sprintf("%s %d", g.name, g.perMinute)
 	l := v.local[key]
 	if l == nil {
-		l = rate.NewLimiter(rate.Limit(float64(g.perMinute)*v.cfg.AwayShare/60), 1)
+		l = rate.NewLimiter(r, burst)
 		v.local[key] = l
 	}
 	return l
@@ -141,7 +158,7 @@ func (v *View) Cool(ctx context.Context, account string, until time.Time) {
 	}
 	v.mu.Unlock()
 	left := time.Until(until)
-	if left < time.Millisecond {
+	if v.cfg.Alone || left < time.Millisecond {
 		return
 	}
 	// While Redis is away the others find out by themselves.
@@ -166,6 +183,9 @@ func (v *View) cooling(ctx context.Context, account string) (time.Duration, erro
 	v.mu.Lock()
 	left := time.Until(v.cool[account])
 	v.mu.Unlock()
+	if v.cfg.Alone {
+		return left, nil
+	}
 	var shared time.Duration
 	err := v.do(ctx, callTime, func(ctx context.Context) error {
 		p := v.rdb.Pipeline() // each call asks, and a script costs many times as much

@@ -269,22 +269,25 @@ func TestBudget(t *testing.T) {
 		reason      string
 		purpose     exchange.Purpose
 		perMinute   int
-		away        bool
+		away, here  bool
 		least, most int // calls in ten minutes
 		inAnyMinute int
 	}{
-		{"orders have the whole", exchange.ForOrder, 60, false, 440, 600, 60},
-		{"watching has its share", exchange.ForWatch, 60, false, 300, 420, 42},
-		{"a small budget", exchange.ForOrder, 1, false, 10, 11, 1},
-		{"a small share", exchange.ForWatch, 2, false, 10, 11, 1},
-		{"alone, a fixed share of the whole", exchange.ForOrder, 60, true, 149, 151, 16},
-		{"alone, watching has less", exchange.ForWatch, 60, true, 70, 106, 11},
+		{"orders have the whole", exchange.ForOrder, 60, false, false, 440, 600, 60},
+		{"watching has its share", exchange.ForWatch, 60, false, false, 300, 420, 42},
+		{"a small budget", exchange.ForOrder, 1, false, false, 10, 11, 1},
+		{"a small share", exchange.ForWatch, 2, false, false, 10, 11, 1},
+		{"alone, a fixed share of the whole", exchange.ForOrder, 60, true, false, 149, 151, 16},
+		{"alone, watching has less", exchange.ForWatch, 60, true, false, 70, 106, 11},
+		{"kept here, orders have the whole", exchange.ForOrder, 60, true, true, 440, 600, 60},
+		{"kept here, watching has its share", exchange.ForWatch, 60, true, true, 300, 420, 42},
+		{"kept here, a small budget", exchange.ForOrder, 1, true, true, 10, 11, 1},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBubble(t)
 				// Two replicas share what there is.
-				views := []*view.View{b.open(t, view.Config{}), b.open(t, view.Config{})}
+				views := []*view.View{b.open(t, view.Config{Alone: tt.here}), b.open(t, view.Config{})}
 				if tt.away {
 					b.cut()
 					views = views[:1]
@@ -338,9 +341,20 @@ func TestOrdersGoOnBesideWatching(t *testing.T) {
 }
 
 func TestThrottled(t *testing.T) {
+	t.Run("budgets in Redis", func(t *testing.T) { testThrottled(t, false) })
+	t.Run("budgets kept here", func(t *testing.T) { testThrottled(t, true) })
+}
+
+func testThrottled(t *testing.T, here bool) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t)
-		v, replica := b.open(t, view.Config{}), b.open(t, view.Config{})
+		v := b.open(t, view.Config{Alone: here})
+		replica := v
+		if here {
+			b.cut()
+		} else {
+			replica = b.open(t, view.Config{})
+		}
 		take := func(v *view.View, timeout time.Duration) (time.Duration, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()

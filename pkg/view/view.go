@@ -9,6 +9,10 @@
 // with a fixed share of the budgets. That is said once in the log, in [View.Healthy] and
 // in the metrics, and ends by itself.
 //
+// A Redis inside this very process has no other users, so the budgets need not go through it:
+// each call would run a script or two, which costs miniredis more than all else about the call.
+// See [Config.Alone].
+//
 // An absent Redis costs little: a call waits half a second at most, and after one that
 // failed Redis is not asked for a second.
 //
@@ -65,6 +69,9 @@ type Config struct {
 	// AwayShare is the part of an account's budget that this process takes while Redis is
 	// away, from 0 to 1; default 0.25, since four services share an account.
 	AwayShare float64
+	// Alone says that this process alone uses the Redis, through this view: then the budgets
+	// and cooldowns are kept here whole, and no call asks for them.
+	Alone bool
 	// MeterProvider makes the metrics; default OpenTelemetry's global one.
 	MeterProvider metric.MeterProvider
 }

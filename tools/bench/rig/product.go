@@ -53,7 +53,7 @@ func StartProduct(ctx context.Context, n *NATS, x *Exchange) (*Product, error) {
 
 func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 	cfg := service.Config{NATS: n.Journal(), Accounts: x.Accounts(), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
-	cfg.Redis.Dial = func(context.Context, string, string) (net.Conn, error) { return p.redis.Dial() }
+	cfg.Redis.Dial, cfg.Redis.Alone = func(context.Context, string, string) (net.Conn, error) { return p.redis.Dial() }, true
 	ctx, p.cancel = context.WithCancel(ctx)
 	var err error
 	if cfg.Clients, err = service.OpenClients(cfg); err != nil {
