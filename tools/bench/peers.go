@@ -29,14 +29,7 @@ type contender struct {
 	name string
 	// write says what its durable write is, and lost what it does when an answer is lost.
 	write, lost string
-	start       func(ctx context.Context, at place) (contestant, error)
-}
-
-// place is where a contender runs: on an exchange, with a folder for its files.
-type place struct {
-	exchange *rig.Exchange
-	dir      string
-	temporal string // the program
+	start       func(ctx context.Context, at *rig.Place) (contestant, error)
 }
 
 // contestant is a contender at work.
@@ -47,33 +40,34 @@ type contestant interface {
 	Stop() error
 }
 
-// contenders are the product, and what it is measured beside.
-func contenders() []contender {
+// contenders are the product, and what it is measured beside. The program temporal is Temporal's
+// command line.
+func contenders(temporal string) []contender {
 	const message, again = "message on JetStream", "orders again"
 	return []contender{
-		{"Patchbay", message, "looks for the circuit", onNATS(func(ctx context.Context, n *rig.NATS, x *rig.Exchange) (contestant, error) {
-			return rig.StartProduct(ctx, n, x)
+		{"Patchbay", message, "looks for the circuit", onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
+			return rig.StartProduct(ctx, n, at)
 		})},
-		{"Watermill", message, again, onNATS(func(ctx context.Context, n *rig.NATS, x *rig.Exchange) (contestant, error) {
-			return peers.StartWatermill(ctx, n, x)
+		{"Watermill", message, again, onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
+			return peers.StartWatermill(ctx, n, at)
 		})},
-		{"River", "transaction of PostgreSQL", again, func(ctx context.Context, at place) (contestant, error) {
-			return peers.StartRiver(ctx, at.exchange)
+		{"River", "transaction of PostgreSQL", again, func(ctx context.Context, at *rig.Place) (contestant, error) {
+			return peers.StartRiver(ctx, at)
 		}},
-		{"Temporal", "request to its SQLite store", again, func(ctx context.Context, at place) (contestant, error) {
-			return peers.StartTemporal(ctx, at.temporal, at.dir, at.exchange)
+		{"Temporal", "request to its SQLite store", again, func(ctx context.Context, at *rig.Place) (contestant, error) {
+			return peers.StartTemporal(ctx, temporal, at)
 		}},
 	}
 }
 
-// onNATS gives a contestant a NATS server of its own.
-func onNATS(start func(context.Context, *rig.NATS, *rig.Exchange) (contestant, error)) func(context.Context, place) (contestant, error) {
-	return func(ctx context.Context, at place) (contestant, error) {
-		n, err := rig.StartNATS(ctx, at.dir, 1)
+// onNATS gives a contestant a NATS server of its own, or that of the place.
+func onNATS(start func(context.Context, *rig.NATS, *rig.Place) (contestant, error)) func(context.Context, *rig.Place) (contestant, error) {
+	return func(ctx context.Context, at *rig.Place) (contestant, error) {
+		n, err := rig.NATSAt(ctx, at)
 		if err != nil {
 			return nil, err
 		}
-		c, err := start(ctx, n, at.exchange)
+		c, err := start(ctx, n, at)
 		if err != nil {
 			n.Stop()
 			return nil, err
@@ -96,10 +90,9 @@ func (w withNATS) Stop() error {
 
 // trial is what a contender is put through.
 type trial struct {
-	api      account.API
-	intents  int
-	losing   int // of so many orders the answer to one is lost; 0 for none
-	temporal string
+	api     account.API
+	intents int
+	losing  int // of so many orders the answer to one is lost; 0 for none
 }
 
 // result is what came of a trial.
@@ -109,25 +102,48 @@ type result struct {
 	failed              int // intents that were given up
 }
 
-// try puts a contender through a trial, on an exchange and servers that are all new.
-func (c contender) try(ctx context.Context, t trial) (res result, err error) {
+// arena is where a contender is, or a part of it.
+type arena struct {
+	contestant
+	exchange *rig.Exchange
+	place    *rig.Place
+}
+
+// in has do done where a part of the contender is at work, on an exchange and servers that are all new.
+func (c contender) in(ctx context.Context, api account.API, part rig.Part, do func(context.Context, arena) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "patchbay-bench-")
 	if err != nil {
-		return res, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	x, err := rig.StartExchange(ctx, t.api, rig.AtOnce())
+	x, err := rig.StartExchange(ctx, api, rig.AtOnce())
 	if err != nil {
-		return res, err
+		return err
 	}
 	defer func() { err = errors.Join(err, x.Stop()) }()
-	s, err := c.start(ctx, place{x, dir, t.temporal})
+	at := &rig.Place{Part: part, Exchange: x.Endpoint, Dir: dir}
+	s, err := c.start(ctx, at)
 	if err != nil {
-		return res, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
+	return do(ctx, arena{s, x, at})
+}
+
+// try puts a contender through a trial.
+func (c contender) try(ctx context.Context, t trial) (res result, err error) {
+	err = c.in(ctx, t.api, rig.Whole, func(ctx context.Context, a arena) (err error) {
+		res, err = t.of(ctx, a)
+		return err
+	})
+	return res, err
+}
+
+// of is the trial of whoever is in the arena.
+func (t trial) of(ctx context.Context, s arena) (res result, err error) {
+	x := s.exchange
 	w := rig.NewWishes(x)
 	if _, err := run(ctx, s, w, load{count: warming}); err != nil {
 		return res, err
@@ -178,9 +194,9 @@ func beside(ctx context.Context, o options) (page.Section, error) {
 		t.intents = 64
 	}
 	var s page.Section
-	var err error
-	field := contenders()
-	if t.temporal, err = peers.InstallTemporal(ctx, filepath.Join(o.root, ".bin")); errors.Is(err, peers.ErrAbsent) {
+	temporal, err := peers.InstallTemporal(ctx, filepath.Join(o.root, ".bin"))
+	field := contenders(temporal)
+	if errors.Is(err, peers.ErrAbsent) {
 		field = field[:len(field)-1]
 		s.Notes = append(s.Notes, "Temporal was skipped: "+err.Error())
 	} else if err != nil {
@@ -198,7 +214,8 @@ func beside(ctx context.Context, o options) (page.Section, error) {
 	}
 	t.losing, t.intents = losing, t.intents/3
 	for _, m := range all {
-		for _, t.api = range []account.API{account.PacketFabric, account.ECX} {
+		for _, at := range habits() {
+			t.api = at.api
 			if m.lossy[t.api], err = m.try(ctx, t); err != nil {
 				return s, fmt.Errorf("%s, whose answers are lost: %w", m.name, err)
 			}
@@ -207,6 +224,16 @@ func beside(ctx context.Context, o options) (page.Section, error) {
 	}
 	tellBeside(&s, all)
 	return s, nil
+}
+
+// habit is what an API makes of a second order for the same circuit.
+type habit struct {
+	api  account.API
+	name string
+}
+
+func habits() []habit {
+	return []habit{{account.PacketFabric, "PacketFabric, which takes a second order"}, {account.ECX, "ECX, which refuses a tag that is in use"}}
 }
 
 // round puts each through a trial once. What lacks something on this machine is left out from
@@ -270,10 +297,7 @@ func tellLosses(s *page.Section, all []measured) page.Table {
 	for _, m := range all {
 		t.Head, t.Rows[0] = append(t.Head, m.name), append(t.Rows[0], m.lost)
 	}
-	for _, at := range []struct {
-		api  account.API
-		name string
-	}{{account.PacketFabric, "PacketFabric, which takes a second order"}, {account.ECX, "ECX, which refuses a tag that is in use"}} {
+	for _, at := range habits() {
 		circuits, unknown, failed := []string{at.name + ": circuits for intents"}, []string{"**circuits that nobody knows of**"}, []string{"intents given up"}
 		for _, m := range all {
 			r := m.lossy[at.api]

@@ -22,13 +22,13 @@ func TestContenders(t *testing.T) {
 		t.Fatal(err)
 	}
 	const intents = 10
-	for i, c := range contenders() {
+	for i, c := range contenders(temporal) {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := os.Stat(temporal); c.name == "Temporal" && err != nil {
 				t.Skip("make bench builds its dev server, and it was not built yet")
 			}
 			for _, losing := range []int{0, losing} {
-				got, err := c.try(t.Context(), trial{api: account.PacketFabric, intents: intents, losing: losing, temporal: temporal})
+				got, err := c.try(t.Context(), trial{api: account.PacketFabric, intents: intents, losing: losing})
 				if errors.Is(err, peers.ErrAbsent) {
 					t.Skip(err)
 				}

@@ -5,7 +5,8 @@
 // an intent is taken once by its key; one step orders the circuit, one lands and accepts it
 // for the seller, one reads it until it is PROVISIONED; and a subscriber receives the outcome.
 // A step that failed is done again, and one that was refused is not. Everything that is kept
-// is synced to disk before anybody is told that it is kept.
+// is synced to disk before anybody is told that it is kept. The workers may be in a process of
+// their own, so that they can be killed while the stores and the client go on.
 //
 // The calls to the exchange go through the product's own adapters, one request each, so
 // what differs is how the work is kept. Less is done than by the product: the landing comes
@@ -50,8 +51,13 @@ var (
 	errNotYet = errors.New("not provisioned yet")
 )
 
-// callTime bounds a call to the exchange.
-const callTime = 10 * time.Second
+const (
+	// callTime bounds a call to the exchange.
+	callTime = 10 * time.Second
+	// Dead is after what time a step is taken for dead that has not ended, and done again: somewhat
+	// more than a call may take, as the documentation of each system advises.
+	Dead = 12 * time.Second
+)
 
 // calls are the calls to the exchange, each the body of a step.
 type calls struct{ buyer, seller closing }
@@ -62,7 +68,7 @@ type closing interface {
 	Close()
 }
 
-func newCalls(x *rig.Exchange) (c calls, err error) {
+func newCalls(x rig.Endpoint) (c calls, err error) {
 	for _, a := range x.Accounts().Accounts {
 		cfg := exchange.Config{Account: a}
 		var client closing

@@ -14,12 +14,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"patchbay.io/tools/bench/rig"
 )
 
 // ErrAbsent reports that a machine lacks what a peer stands on.
 var ErrAbsent = errors.New("not on this machine")
 
-// postgres is a PostgreSQL server of our own, which listens on a socket in its folder only.
+// postgres is a PostgreSQL server of our own, which listens on a socket in its folder only, or
+// one that another process has started: that has neither folder nor server.
 type postgres struct {
 	dir    string
 	server *exec.Cmd
@@ -28,6 +31,22 @@ type postgres struct {
 
 // connections are those of the pool.
 const connections = 32
+
+// postgresAt starts PostgreSQL for the place, or joins the one that is there.
+func postgresAt(ctx context.Context, at *rig.Place) (*postgres, error) {
+	if at.Part == rig.Workers {
+		p := &postgres{}
+		if err := p.connect(ctx, at.Postgres); err != nil {
+			return nil, errors.Join(err, p.stop())
+		}
+		return p, nil
+	}
+	p, err := startPostgres(ctx)
+	if err == nil {
+		at.Postgres = p.dsn()
+	}
+	return p, err
+}
 
 // startPostgres makes a cluster with the default settings, which sync each commit to disk,
 // and starts it.
@@ -78,7 +97,7 @@ func startPostgres(ctx context.Context) (_ *postgres, err error) {
 		return nil, err
 	}
 	p.server = server
-	if err := p.connect(ctx); err != nil {
+	if err := p.connect(ctx, p.dsn()); err != nil {
 		log, _ := os.ReadFile(said.Name()) // the error itself tells as much as there is
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
@@ -131,8 +150,12 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("a user to run PostgreSQL as is %w: it does not run as root, and there is neither postgres nor nobody", ErrAbsent)
 }
 
-func (p *postgres) connect(ctx context.Context) error {
-	cfg, err := pgxpool.ParseConfig(fmt.Sprintf("host=%s user=bench dbname=postgres pool_max_conns=%d", p.dir, connections))
+func (p *postgres) dsn() string {
+	return fmt.Sprintf("host=%s user=bench dbname=postgres pool_max_conns=%d", p.dir, connections)
+}
+
+func (p *postgres) connect(ctx context.Context, dsn string) error {
+	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return err
 	}
@@ -168,7 +191,7 @@ func (p *postgres) writes(ctx context.Context) (float64, error) {
 	return float64(n), err
 }
 
-// stop ends the server, waits for it, and removes the folder.
+// stop ends the server, waits for it, and removes the folder, if they are ours.
 func (p *postgres) stop() error {
 	if p.pool != nil {
 		p.pool.Close()

@@ -19,9 +19,13 @@ import (
 // bound throughput.
 const cooldown = 10 * time.Millisecond
 
+// Rescue is after what time a job's worker is taken for dead: more than a job may take, which
+// is [Dead]. River looks for such jobs each 30 s, which cannot be set. Its default is an hour.
+const Rescue = Dead + time.Second
+
 // River carries out intents as jobs of River on PostgreSQL: each step ends by completing
 // its job and inserting the next one in one transaction. An intent is taken once because
-// its job is unique by its key.
+// its job is unique by its key. A part of it works off the queues that it has.
 type River struct {
 	calls  calls
 	pg     *postgres
@@ -29,11 +33,11 @@ type River struct {
 	told   chan rig.Told
 }
 
-// StartRiver starts PostgreSQL and workers on it. It returns [ErrAbsent] if this machine has
-// no PostgreSQL.
-func StartRiver(ctx context.Context, x *rig.Exchange) (_ *River, err error) {
+// StartRiver starts PostgreSQL and workers on it, or the part that is to be at the place. It
+// returns [ErrAbsent] if this machine has no PostgreSQL.
+func StartRiver(ctx context.Context, at *rig.Place) (_ *River, err error) {
 	r := &River{told: make(chan rig.Told, 1024)}
-	if r.pg, err = startPostgres(ctx); err != nil {
+	if r.pg, err = postgresAt(ctx, at); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -41,35 +45,48 @@ func StartRiver(ctx context.Context, x *rig.Exchange) (_ *River, err error) {
 			err = errors.Join(err, r.Stop())
 		}
 	}()
-	if r.calls, err = newCalls(x); err != nil {
+	if r.calls, err = newCalls(at.Exchange); err != nil {
 		return nil, err
 	}
-	driver := riverpgxv5.New(r.pg.pool)
 	log := slog.New(slog.DiscardHandler) // a step that fails is done again; what is given up is told
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
-	if err != nil {
-		return nil, err
+	if at.Part != rig.Workers {
+		m, err := rivermigrate.New(riverpgxv5.New(r.pg.pool), &rivermigrate.Config{Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return nil, fmt.Errorf("migrate River: %w", err)
+		}
 	}
-	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return nil, fmt.Errorf("migrate River: %w", err)
-	}
+	return r, r.start(ctx, at.Part, log)
+}
+
+// start works off the queues of the part.
+func (r *River) start(ctx context.Context, part rig.Part, log *slog.Logger) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, river.WorkFunc(r.create))
 	river.AddWorker(workers, river.WorkFunc(r.accept))
 	river.AddWorker(workers, river.WorkFunc(r.read))
 	river.AddWorker(workers, river.WorkFunc(r.tell))
 	queue := river.QueueConfig{MaxWorkers: handlers, FetchCooldown: cooldown}
-	client, err := river.NewClient(driver, &river.Config{
-		Queues: map[string]river.QueueConfig{river.QueueDefault: queue, outcomes: queue}, Workers: workers, Logger: log,
+	queues := map[string]river.QueueConfig{}
+	if part != rig.Front {
+		queues[river.QueueDefault] = queue
+	}
+	if part != rig.Workers {
+		queues[outcomes] = queue
+	}
+	client, err := river.NewClient(riverpgxv5.New(r.pg.pool), &river.Config{
+		Queues: queues, Workers: workers, Logger: log, JobTimeout: Dead, RescueStuckJobsAfter: Rescue,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := client.Start(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	r.client = client
-	return r, nil
+	return nil
 }
 
 // Jobs, one for each step.

@@ -63,7 +63,7 @@ func InstallTemporal(ctx context.Context, bin string) (string, error) {
 
 // Temporal carries out intents as workflows of Temporal's dev server, which keeps them in a
 // SQLite file: each step is an activity. An intent is taken once because its key is the
-// workflow's id.
+// workflow's id. A part of it has the server or the worker only.
 type Temporal struct {
 	calls   calls
 	server  *exec.Cmd
@@ -76,8 +76,9 @@ type Temporal struct {
 	work    errgroup.Group
 }
 
-// StartTemporal starts the program at path as a dev server, whose file is in dir, and a worker.
-func StartTemporal(ctx context.Context, path, dir string, x *rig.Exchange) (_ *Temporal, err error) {
+// StartTemporal starts the program at path as a dev server, whose file is in the place's folder,
+// and a worker, or the part that is to be at the place.
+func StartTemporal(ctx context.Context, path string, at *rig.Place) (_ *Temporal, err error) {
 	t := &Temporal{runs: make(chan started), told: make(chan rig.Told, 1024)}
 	ctx, t.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -85,32 +86,42 @@ func StartTemporal(ctx context.Context, path, dir string, x *rig.Exchange) (_ *T
 			err = errors.Join(err, t.Stop())
 		}
 	}()
-	if t.calls, err = newCalls(x); err != nil {
+	if t.calls, err = newCalls(at.Exchange); err != nil {
 		return nil, err
 	}
+	if at.Part != rig.Workers {
+		if err := t.serve(ctx, path, at); err != nil {
+			return nil, err
+		}
+	}
+	return t, t.start(ctx, at)
+}
+
+// serve starts the server.
+func (t *Temporal) serve(ctx context.Context, path string, at *rig.Place) error {
 	ports, err := rig.FreePorts(ctx, 2)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	address := "127.0.0.1:" + strconv.Itoa(ports[0])
+	at.Temporal = "127.0.0.1:" + strconv.Itoa(ports[0])
 	t.metrics = "http://127.0.0.1:" + strconv.Itoa(ports[1]) + "/metrics"
 	// A write-ahead log that is synced at each commit is the fastest way in which SQLite loses nothing.
 	server := exec.CommandContext(context.WithoutCancel(ctx), path, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "never",
-		"--port", strconv.Itoa(ports[0]), "--metrics-port", strconv.Itoa(ports[1]), "--db-filename", filepath.Join(dir, "temporal.db"),
+		"--port", strconv.Itoa(ports[0]), "--metrics-port", strconv.Itoa(ports[1]), "--db-filename", filepath.Join(at.Dir, "temporal.db"),
 		"--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=FULL")
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 	server.WaitDelay = patience
 	if err := server.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	t.server = server
-	return t, t.start(ctx, address)
+	return nil
 }
 
-func (t *Temporal) start(ctx context.Context, address string) error {
+func (t *Temporal) start(ctx context.Context, at *rig.Place) error {
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // what is given up is told
 	var err error
-	if t.client, err = client.NewLazyClient(client.Options{HostPort: address, Logger: quiet}); err != nil {
+	if t.client, err = client.NewLazyClient(client.Options{HostPort: at.Temporal, Logger: quiet}); err != nil {
 		return err
 	}
 	err = until(ctx, "Temporal", func(ctx context.Context) error {
@@ -121,6 +132,12 @@ func (t *Temporal) start(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	if at.Part != rig.Workers {
+		t.work.Go(func() error { return t.await(ctx) })
+	}
+	if at.Part == rig.Front {
+		return nil
+	}
 	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
 	w := worker.New(t.client, tasks, worker.Options{WorkflowTaskPollerBehavior: pollers, ActivityTaskPollerBehavior: pollers})
 	w.RegisterWorkflow(circuit)
@@ -129,7 +146,6 @@ func (t *Temporal) start(ctx context.Context, address string) error {
 		return err
 	}
 	t.worker = w
-	t.work.Go(func() error { return t.await(ctx) })
 	return nil
 }
 
@@ -162,7 +178,7 @@ func noRetry(o order, err error) (order, error) {
 // circuit is the workflow.
 func circuit(ctx workflow.Context, o order) (order, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: patience, RetryPolicy: &temporal.RetryPolicy{InitialInterval: again},
+		StartToCloseTimeout: Dead, RetryPolicy: &temporal.RetryPolicy{InitialInterval: again},
 	})
 	var a *activities
 	for _, step := range []any{a.Create, a.Accept, a.Read} {

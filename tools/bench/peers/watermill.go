@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -16,7 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
-	"patchbay.io/pkg/embedded"
 	"patchbay.io/tools/bench/rig"
 )
 
@@ -42,12 +40,13 @@ const (
 )
 
 // Watermill carries out intents by handlers of Watermill: each step consumes a topic on
-// JetStream and publishes into the next. Redis has the keys of intents that were taken.
+// JetStream and publishes into the next. Redis has the keys of intents that were taken. A part
+// of it consumes the topics that it has.
 type Watermill struct {
 	calls  calls
 	out    *nats.Conn // publishes
 	in     *nats.Conn // subscribes
-	redis  *embedded.Redis
+	redis  *rig.Redis
 	keys   *redis.Client
 	pub    *wmnats.Publisher
 	router *message.Router
@@ -56,8 +55,8 @@ type Watermill struct {
 	work   errgroup.Group
 }
 
-// StartWatermill starts the handlers on NATS.
-func StartWatermill(ctx context.Context, n *rig.NATS, x *rig.Exchange) (_ *Watermill, err error) {
+// StartWatermill starts the handlers on NATS, or those of the part that is to be at the place.
+func StartWatermill(ctx context.Context, n *rig.NATS, at *rig.Place) (_ *Watermill, err error) {
 	w := &Watermill{told: make(chan rig.Told, 1024)}
 	ctx, w.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -65,23 +64,25 @@ func StartWatermill(ctx context.Context, n *rig.NATS, x *rig.Exchange) (_ *Water
 			err = errors.Join(err, w.Stop())
 		}
 	}()
-	if w.calls, err = newCalls(x); err != nil {
+	if w.calls, err = newCalls(at.Exchange); err != nil {
 		return nil, err
 	}
-	if w.redis, err = embedded.StartRedis(""); err != nil {
+	if w.redis, err = rig.RedisAt(at); err != nil {
 		return nil, err
 	}
-	w.keys = redis.NewClient(&redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return w.redis.Dial() }})
+	w.keys = redis.NewClient(&redis.Options{Dialer: w.redis.Dial})
 	if w.out, err = n.Connect(); err != nil {
 		return nil, err
 	}
 	if w.in, err = n.Connect(); err != nil {
 		return nil, err
 	}
-	if err := makeTopics(ctx, w.out, n.Replicas()); err != nil {
-		return nil, err
+	if at.Part != rig.Workers {
+		if err := makeTopics(ctx, w.out, n.Replicas()); err != nil {
+			return nil, err
+		}
 	}
-	return w, w.start(ctx)
+	return w, w.start(ctx, at.Part)
 }
 
 // makeTopics makes the streams as the product makes its own: on disk, with as many replicas.
@@ -100,13 +101,13 @@ func makeTopics(ctx context.Context, nc *nats.Conn, replicas int) error {
 	return nil
 }
 
-func (w *Watermill) start(ctx context.Context) (err error) {
+func (w *Watermill) start(ctx context.Context, part rig.Part) (err error) {
 	log := watermill.NopLogger{} // a step that fails is done again; what is given up is told
 	js := wmnats.JetStreamConfig{
 		TrackMsgId: true, ConnectOptions: []nats.JSOpt{nats.MaxWait(patience)},
 		DurableCalculator: func(_, topic string) string { return "circuits-" + topic },
 		// Without ManualAck the client would acknowledge what Watermill has given up waiting for.
-		SubscribeOptions: []nats.SubOpt{nats.DeliverAll(), nats.AckExplicit(), nats.ManualAck(), nats.AckWait(patience)},
+		SubscribeOptions: []nats.SubOpt{nats.DeliverAll(), nats.AckExplicit(), nats.ManualAck(), nats.AckWait(Dead)},
 	}
 	if w.pub, err = wmnats.NewPublisherWithNatsConn(w.out, wmnats.PublisherPublishConfig{
 		Marshaler: &wmnats.NATSMarshaler{}, SubjectCalculator: wmnats.DefaultSubjectCalculator, JetStream: js,
@@ -115,7 +116,7 @@ func (w *Watermill) start(ctx context.Context) (err error) {
 	}
 	sub, err := wmnats.NewSubscriberWithNatsConn(w.in, wmnats.SubscriberSubscriptionConfig{
 		QueueGroupPrefix: "circuits", SubscribersCount: handlers, CloseTimeout: patience,
-		AckWaitTimeout: patience, NakDelay: wmnats.NewStaticDelay(again), JetStream: js,
+		AckWaitTimeout: Dead, NakDelay: wmnats.NewStaticDelay(again), JetStream: js,
 	}, log)
 	if err != nil {
 		return err
@@ -123,20 +124,14 @@ func (w *Watermill) start(ctx context.Context) (err error) {
 	if w.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: patience}, log); err != nil {
 		return err
 	}
-	w.router.AddConsumerHandler("create", intents, sub, w.claim(w.step(requested, w.calls.create)))
-	w.router.AddConsumerHandler("accept", requested, sub, w.step(accepted, w.calls.accept))
-	w.router.AddConsumerHandler("read", accepted, sub, w.step(outcomes, w.calls.provisioned))
-	w.router.AddConsumerHandler("tell", outcomes, sub, func(m *message.Message) error {
-		var o order
-		if err := json.Unmarshal(m.Payload, &o); err != nil {
-			return err
-		}
-		select {
-		case w.told <- o.told():
-		case <-m.Context().Done():
-		}
-		return m.Context().Err()
-	})
+	if part != rig.Front {
+		w.router.AddConsumerHandler("create", intents, sub, w.claim(w.step(requested, w.calls.create)))
+		w.router.AddConsumerHandler("accept", requested, sub, w.step(accepted, w.calls.accept))
+		w.router.AddConsumerHandler("read", accepted, sub, w.step(outcomes, w.calls.provisioned))
+	}
+	if part != rig.Workers {
+		w.router.AddConsumerHandler("tell", outcomes, sub, w.tell)
+	}
 	w.work.Go(func() error { return w.router.Run(ctx) })
 	select {
 	case <-w.router.Running():
@@ -185,6 +180,19 @@ func (w *Watermill) claim(next message.NoPublishHandlerFunc) message.NoPublishHa
 		}
 		return next(m)
 	}
+}
+
+// tell hands on an outcome.
+func (w *Watermill) tell(m *message.Message) error {
+	var o order
+	if err := json.Unmarshal(m.Payload, &o); err != nil {
+		return err
+	}
+	select {
+	case w.told <- o.told():
+	case <-m.Context().Done():
+	}
+	return m.Context().Err()
 }
 
 func (w *Watermill) publish(topic string, o order) error {

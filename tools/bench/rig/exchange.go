@@ -19,12 +19,17 @@ import (
 	"patchbay.io/services/sandbox"
 )
 
-// Exchange is the sandbox behind a socket of the loopback interface.
-type Exchange struct {
-	*sandbox.Exchange
+// Endpoint is where an exchange is.
+type Endpoint struct {
 	URL string
 	// API is the one of those it speaks that circuits are ordered at.
 	API account.API
+}
+
+// Exchange is the sandbox behind a socket of the loopback interface.
+type Exchange struct {
+	*sandbox.Exchange
+	Endpoint
 
 	calls    atomic.Int64
 	onCreate atomic.Pointer[func(name string)]
@@ -44,7 +49,7 @@ func StartExchange(ctx context.Context, api account.API, d sandbox.Delays) (*Exc
 	if err != nil {
 		return nil, err
 	}
-	x := &Exchange{Exchange: sandbox.New(sandbox.Config{Seed: 1, Delays: d}), URL: "http://" + l.Addr().String(), API: api}
+	x := &Exchange{Exchange: sandbox.New(sandbox.Config{Seed: 1, Delays: d}), Endpoint: Endpoint{"http://" + l.Addr().String(), api}}
 	x.server = &http.Server{Handler: x.counting(x.Handler()), ReadHeaderTimeout: 10 * time.Second}
 	x.work.Go(func() error {
 		if err := x.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -85,14 +90,18 @@ func (x *Exchange) Calls() int64 { return x.calls.Load() }
 // gone through, and never shut.
 const budget = 60_000
 
+// orders is the path that circuits are ordered at.
+func (e Endpoint) orders() string {
+	if e.API == account.PacketFabric {
+		return "/v2/services/third-party"
+	}
+	return "/ecx/v3/l2/connections"
+}
+
 // LoseAnswers lets every nth order be carried out and its answer be lost, from now on.
 func (x *Exchange) LoseAnswers(every int) error {
-	path := "/ecx/v3/l2/connections"
-	if x.API == account.PacketFabric {
-		path = "/v2/services/third-party"
-	}
 	_, err := x.AddFault(sandbox.Fault{
-		Kind: sandbox.LostAnswer, Times: -1, Every: every, Match: sandbox.Match{Method: http.MethodPost, Path: path},
+		Kind: sandbox.LostAnswer, Times: -1, Every: every, Match: sandbox.Match{Method: http.MethodPost, Path: x.orders()},
 	})
 	return err
 }
@@ -104,10 +113,10 @@ func (x *Exchange) Circuits() int {
 }
 
 // Accounts are those at the API: one that buys, and one that sells and approves every create.
-func (x *Exchange) Accounts() account.File {
+func (e Endpoint) Accounts() account.File {
 	var f account.File
-	for _, a := range account.Sandbox(x.URL).Accounts {
-		if a.API == x.API {
+	for _, a := range account.Sandbox(e.URL).Accounts {
+		if a.API == e.API {
 			a.BudgetPerMinute = budget
 			f.Accounts = append(f.Accounts, a)
 		}

@@ -22,9 +22,13 @@ import (
 
 // NATS is one server, or a cluster of three whose streams have three replicas.
 type NATS struct {
-	nodes    []*server.Server
+	nodes    []*server.Server // none if it is another process's
+	url      string           // where that listens
 	replicas int
 }
+
+// JoinNATS is one server that another process has started.
+func JoinNATS(url string) *NATS { return &NATS{url: url, replicas: 1} }
 
 // ready is how long a cluster gets to elect its leader.
 const ready = 30 * time.Second
@@ -78,23 +82,27 @@ func (n *NATS) wait() error {
 // Replicas of each stream.
 func (n *NATS) Replicas() int { return n.replicas }
 
-// Connect connects a client: within the process to one server, over sockets to three.
+// Connect connects a client: within the process to one server of its own, else over sockets.
 func (n *NATS) Connect() (*nats.Conn, error) {
-	if n.replicas == 1 {
+	if len(n.nodes) == 1 {
 		return nats.Connect("", nats.InProcessServer(n.nodes[0]))
 	}
-	return nats.Connect(n.urls())
+	return nats.Connect(n.URL())
 }
 
 // Journal says how the product connects.
 func (n *NATS) Journal() journal.Config {
-	if n.replicas == 1 {
+	if len(n.nodes) == 1 {
 		return journal.Config{InProcess: n.nodes[0]}
 	}
-	return journal.Config{URL: n.urls(), Replicas: n.replicas}
+	return journal.Config{URL: n.URL(), Replicas: n.replicas}
 }
 
-func (n *NATS) urls() string {
+// URL is where the servers listen.
+func (n *NATS) URL() string {
+	if len(n.nodes) == 0 {
+		return n.url
+	}
 	var all []string
 	for _, s := range n.nodes {
 		all = append(all, s.ClientURL())

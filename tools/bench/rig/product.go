@@ -12,7 +12,6 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/secret"
@@ -24,37 +23,46 @@ import (
 	"patchbay.io/services/statuswatcher"
 )
 
-// Product is all four services, with one projector and their answers, on embedded Redis.
+// Product is all four services, with one projector and their answers, on embedded Redis, and
+// a client; or a part of that.
 type Product struct {
-	// Window is a client's connection to the journal.
+	// Window is a client's connection to the journal; nil with the workers only.
 	Window *journal.Journal
 	// Hook is where the product takes what the exchange pushes.
 	Hook string
 
 	nats   *NATS
-	redis  *embedded.Redis
+	redis  *Redis
 	cancel context.CancelFunc
 	work   errgroup.Group
 	close  []func() error
 }
 
-// StartProduct starts the product with the accounts at the exchange.
-func StartProduct(ctx context.Context, n *NATS, x *Exchange) (*Product, error) {
-	redis, err := embedded.StartRedis("")
+// StartProduct starts the product's part that is to be at the place, with the accounts at its
+// exchange.
+func StartProduct(ctx context.Context, n *NATS, at *Place) (*Product, error) {
+	redis, err := RedisAt(at)
 	if err != nil {
 		return nil, err
 	}
 	p := &Product{nats: n, redis: redis}
-	if err := p.start(ctx, n, x); err != nil {
+	ctx, p.cancel = context.WithCancel(ctx)
+	if at.Part != Front {
+		err = p.serve(ctx, at.Exchange)
+	}
+	if err == nil && at.Part != Workers {
+		err = p.look(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
-	cfg := service.Config{NATS: n.Journal(), Accounts: x.Accounts(), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
-	cfg.Redis.Dial, cfg.Redis.Alone = func(context.Context, string, string) (net.Conn, error) { return p.redis.Dial() }, true
-	ctx, p.cancel = context.WithCancel(ctx)
+// serve starts the services.
+func (p *Product) serve(ctx context.Context, x Endpoint) error {
+	cfg := service.Config{NATS: p.nats.Journal(), Accounts: x.Accounts(), Key: secret.NewKey([32]byte{1}), Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)}
+	cfg.Redis.Dial, cfg.Redis.Alone = p.redis.Dial, p.redis.own != nil
 	var err error
 	if cfg.Clients, err = service.OpenClients(cfg); err != nil {
 		return err
@@ -80,8 +88,13 @@ func (p *Product) start(ctx context.Context, n *NATS, x *Exchange) error {
 		p.work.Go(func() error { return run(ctx, own) })
 		p.work.Go(func() error { return rt.Answer(ctx) })
 	}
-	window := n.Journal()
-	window.Client, window.Name = true, "bench"
+	return nil
+}
+
+// look opens the window. It makes the streams if no service is there yet.
+func (p *Product) look(ctx context.Context) (err error) {
+	window := p.nats.Journal()
+	window.Client, window.Make, window.Name = true, true, "bench"
 	if p.Window, err = journal.Open(ctx, window); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (r *Rig) start(ctx context.Context, nodes int, d sandbox.Delays) (err error
 	if r.Exchange, err = StartExchange(ctx, account.ECX, d); err != nil {
 		return err
 	}
-	r.Product, err = StartProduct(ctx, r.NATS, r.Exchange)
+	r.Product, err = StartProduct(ctx, r.NATS, &Place{Exchange: r.Exchange.Endpoint})
 	return err
 }
 
