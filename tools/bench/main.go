@@ -67,7 +67,11 @@ func sections() []section {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := bench(ctx); err != nil {
+	run := bench
+	if posting := os.Getenv(workersEnv); posting != "" {
+		run = func(ctx context.Context) error { return labour(ctx, posting) }
+	}
+	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -27,9 +27,10 @@ const (
 // contender is a system that carries out the same intents.
 type contender struct {
 	name string
-	// write says what its durable write is, and lost what it does when an answer is lost.
-	write, lost string
-	start       func(ctx context.Context, at *rig.Place) (contestant, error)
+	// write says what its durable write is, lost what it does when an answer is lost, and again
+	// after what time it takes up again what its killed workers had in hand.
+	write, lost, again string
+	start              func(ctx context.Context, at *rig.Place) (contestant, error)
 }
 
 // contestant is a contender at work.
@@ -45,16 +46,16 @@ type contestant interface {
 func contenders(temporal string) []contender {
 	const message, again = "message on JetStream", "orders again"
 	return []contender{
-		{"Patchbay", message, "looks for the circuit", onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
+		{"Patchbay", message, "looks for the circuit", "its lease, 7 to 10 s", onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
 			return rig.StartProduct(ctx, n, at)
 		})},
-		{"Watermill", message, again, onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
+		{"Watermill", message, again, fmt.Sprintf("AckWait, %.0f s", peers.Dead.Seconds()), onNATS(func(ctx context.Context, n *rig.NATS, at *rig.Place) (contestant, error) {
 			return peers.StartWatermill(ctx, n, at)
 		})},
-		{"River", "transaction of PostgreSQL", again, func(ctx context.Context, at *rig.Place) (contestant, error) {
+		{"River", "transaction of PostgreSQL", again, fmt.Sprintf("RescueStuckJobsAfter, %.0f s, looked for each 30 s", peers.Rescue.Seconds()), func(ctx context.Context, at *rig.Place) (contestant, error) {
 			return peers.StartRiver(ctx, at)
 		}},
-		{"Temporal", "request to its SQLite store", again, func(ctx context.Context, at *rig.Place) (contestant, error) {
+		{"Temporal", "request to its SQLite store", again, fmt.Sprintf("StartToCloseTimeout, %.0f s", peers.Dead.Seconds()), func(ctx context.Context, at *rig.Place) (contestant, error) {
 			return peers.StartTemporal(ctx, temporal, at)
 		}},
 	}
@@ -174,8 +175,10 @@ func (t trial) of(ctx context.Context, s arena) (res result, err error) {
 type measured struct {
 	contender
 	rounds []result
-	// lossy are the trials in which answers were lost, by API.
-	lossy map[account.API]result
+	// lossy are the trials in which answers were lost, and mortal those in which workers were
+	// killed, by API.
+	lossy  map[account.API]result
+	mortal map[account.API]mortality
 }
 
 func (m measured) of(get func(result) float64) measure.Spread {
@@ -189,9 +192,9 @@ func (m measured) of(get func(result) float64) measure.Spread {
 // beside measures the product beside the same flow written with what a team would
 // otherwise use, in turn.
 func beside(ctx context.Context, o options) (page.Section, error) {
-	t := trial{api: account.ECX, intents: 300}
+	t, deaths := trial{api: account.ECX, intents: 300}, kills
 	if o.short {
-		t.intents = 64
+		t.intents, deaths = 64, 1
 	}
 	var s page.Section
 	temporal, err := peers.InstallTemporal(ctx, filepath.Join(o.root, ".bin"))
@@ -204,7 +207,7 @@ func beside(ctx context.Context, o options) (page.Section, error) {
 	}
 	var all []measured
 	for _, c := range field {
-		all = append(all, measured{contender: c, lossy: map[account.API]result{}})
+		all = append(all, measured{contender: c, lossy: map[account.API]result{}, mortal: map[account.API]mortality{}})
 	}
 	for range o.rounds { // in turn, so that all see the same machine
 		if all, err = round(ctx, t, all, &s); err != nil {
@@ -219,10 +222,14 @@ func beside(ctx context.Context, o options) (page.Section, error) {
 			if m.lossy[t.api], err = m.try(ctx, t); err != nil {
 				return s, fmt.Errorf("%s, whose answers are lost: %w", m.name, err)
 			}
+			if m.mortal[t.api], err = m.die(ctx, t.api, deaths); err != nil {
+				return s, fmt.Errorf("%s, whose workers are killed: %w", m.name, err)
+			}
 		}
 		o.conditions.Sample()
 	}
 	tellBeside(&s, all)
+	s.Tables = append(s.Tables, tellDeaths(&s, all, deaths))
 	return s, nil
 }
 

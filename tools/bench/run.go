@@ -27,6 +27,10 @@ type load struct {
 	// Intents are published for so long, or so many of them. One of the two is set.
 	span  time.Duration
 	count int
+	// every is the time between two of them; 0 is as soon as there is a place.
+	every time.Duration
+	// enough tells when to leave what is not done; nil is never.
+	enough <-chan time.Time
 	// failures are counted; else one is an error.
 	failures bool
 }
@@ -36,6 +40,8 @@ type ran struct {
 	rate    float64 // intents a second, from the first publish to the last PROVISIONED
 	intents int
 	failed  map[string]string // names of circuits whose intents were given up, and why
+	left    int               // intents that were not done when it was enough
+	last    time.Time         // when the last circuit was provisioned, or its intent given up
 }
 
 // run publishes intents, never more than the window of them unfinished, and returns when
@@ -53,6 +59,7 @@ func run(ctx context.Context, s system, w *rig.Wishes, l load) (ran, error) {
 	begun := time.Now()
 	select {
 	case <-c.done:
+	case <-l.enough:
 	case <-ctx.Done():
 	}
 	cancel()
@@ -64,7 +71,10 @@ func run(ctx context.Context, s system, w *rig.Wishes, l load) (ran, error) {
 			return ran{}, fmt.Errorf("circuit %s: %s", name, why)
 		}
 	}
-	return ran{rate: float64(c.published) / c.last.Sub(begun).Seconds(), intents: c.published, failed: c.failed}, nil
+	return ran{
+		rate: float64(c.published) / c.last.Sub(begun).Seconds(), intents: c.published,
+		failed: c.failed, left: len(c.open), last: c.last,
+	}, nil
 }
 
 // customer publishes intents and waits for what becomes of them.
@@ -78,7 +88,7 @@ type customer struct {
 	failed    map[string]string
 	published int
 	over      bool      // nothing more will be published
-	last      time.Time // when the last circuit was provisioned
+	last      time.Time // when the last circuit was provisioned, or its intent given up
 }
 
 // publish publishes intents, as places allow.
@@ -97,6 +107,12 @@ func (c *customer) publish(ctx context.Context, s system, w *rig.Wishes, l load)
 				c.waiting[wish.Name], c.open[wish.Name] = true, true
 			})
 			work.Go(func() error { return s.Submit(ctx, wish) })
+			if l.every > 0 {
+				select {
+				case <-time.After(l.every):
+				case <-ctx.Done():
+				}
+			}
 			continue
 		case <-over:
 		case <-ctx.Done():

@@ -33,6 +33,7 @@ type Exchange struct {
 
 	calls    atomic.Int64
 	onCreate atomic.Pointer[func(name string)]
+	withheld atomic.Pointer[withheld]
 	server   *http.Server
 	work     errgroup.Group
 }
@@ -50,7 +51,7 @@ func StartExchange(ctx context.Context, api account.API, d sandbox.Delays) (*Exc
 		return nil, err
 	}
 	x := &Exchange{Exchange: sandbox.New(sandbox.Config{Seed: 1, Delays: d}), Endpoint: Endpoint{"http://" + l.Addr().String(), api}}
-	x.server = &http.Server{Handler: x.counting(x.Handler()), ReadHeaderTimeout: 10 * time.Second}
+	x.server = &http.Server{Handler: x.counting(x.withholding(x.Handler())), ReadHeaderTimeout: 10 * time.Second}
 	x.work.Go(func() error {
 		if err := x.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -110,6 +111,18 @@ func (x *Exchange) LoseAnswers(every int) error {
 func (x *Exchange) Circuits() int {
 	all := x.Inventory()
 	return len(all.Connections) + len(all.PacketFabric.Circuits)
+}
+
+// Named is how many circuits were ever ordered by each name, by the exchange's own books.
+func (x *Exchange) Named() map[string]int {
+	all, named := x.Inventory(), map[string]int{}
+	for _, c := range all.Connections {
+		named[c.Name]++
+	}
+	for _, c := range all.PacketFabric.Circuits {
+		named[c.Description]++ // where a name goes at PacketFabric
+	}
+	return named
 }
 
 // Accounts are those at the API: one that buys, and one that sells and approves every create.
