@@ -135,10 +135,16 @@ func (j *Journal) await(ctx context.Context, n *nudge) (*jetstream.RawStreamMsg,
 	}
 }
 
+// sole reports whether one server keeps a stream. What it has handed out it knows itself, so
+// nobody has to wait until it does.
+func (j *Journal) sole(stream string) bool {
+	return j.streams[stream].CachedInfo().Config.Replicas == 1
+}
+
 // lastMessage is the last message that a filter matches, as the leader has it; nil if there
 // is none. In a handler the leader knows what woke it.
 func (j *Journal) lastMessage(ctx context.Context, stream, filter string) (*jetstream.RawStreamMsg, error) {
-	if n, ok := ctx.Value(nudgeKey{}).(*nudge); ok && stream == Facts && !n.known.Load() {
+	if n, ok := ctx.Value(nudgeKey{}).(*nudge); ok && stream == Facts && !n.known.Load() && !j.sole(Facts) {
 		if m, err := j.await(ctx, n); err != nil || n.filter == filter {
 			return m, err
 		}
@@ -163,7 +169,7 @@ func (j *Journal) askLast(ctx context.Context, stream, filter string) (*jetstrea
 // Intent reads the intent or decision at seq; the zero Record if it was deleted. The leader
 // may not have applied yet what another server has handed out; it is given some seconds.
 func (j *Journal) Intent(ctx context.Context, seq uint64) (Record, error) {
-	deadline, known := time.Now().Add(appendTry), false
+	deadline, known := time.Now().Add(appendTry), j.sole(Intents)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		m, err := j.askIntent(ctx, seq)
 		switch {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,12 +83,10 @@ func TestClientAsksAgain(t *testing.T) {
 // though the leader does not know it yet.
 func TestReadOfNudge(t *testing.T) {
 	t.Parallel()
-	if testenv.Clustered() {
-		t.Skip("about one server")
-	}
-	n := testenv.StartNATS(t)
+	n := testenv.StartCluster(t)
+	server, _, _ := strings.Cut(n.URL, ",")
 	writer := n.Open(t, journal.Config{})
-	nc, err := nats.Connect(n.URL)
+	nc, err := nats.Connect(server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +105,7 @@ func TestReadOfNudge(t *testing.T) {
 	before := mustAppend(t, writer, journal.Record{}, fact("o-1", "accepted"))
 	nudge := mustAppend(t, writer, journal.Record{}, fact("o-2", "accepted"))
 	for _, want := range []journal.Record{nudge, before} {
-		way := &misled{server: n.URL, word: []byte("$JS.API.STREAM.MSG.GET.JOURNAL"), other: []byte("nobody.STREAM.MSG.GET.JOURNALS")}
+		way := &misled{server: server, word: []byte("$JS.API.STREAM.MSG.GET.JOURNAL"), other: []byte("nobody.STREAM.MSG.GET.JOURNALS")}
 		reader := n.Open(t, journal.Config{InProcess: way})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
