@@ -56,6 +56,12 @@ func open(a *patchbayv1.Approval) bool {
 	return false
 }
 
+// quiet reports whether news of a connection leaves nothing to answer: it waits for nobody's
+// consent, and neither does its approval.
+func quiet(a *patchbayv1.Approval, news *patchbayv1.Connection) bool {
+	return !open(a) && approval.Kind(news) == ""
+}
+
 // next returns the approval's next fact, nil if there is nothing to do. The verdict is
 // what the policy says about the connection as it is now.
 func next(s state, verdict policy.Decision, m moment) *patchbayv1.Approval {

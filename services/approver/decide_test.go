@@ -253,6 +253,31 @@ func TestComesToRest(t *testing.T) {
 	})
 }
 
+// News that needs no further reading is news upon which nothing would be written.
+func TestQuiet(t *testing.T) {
+	approvals := map[string]*patchbayv1.Approval{"none": nil, "asked": asked(), "expired": expired(standing("PENDING_APPROVAL", asked()), moment{noon, noon})}
+	for _, fact := range []string{approval.Approved, approval.Rejected} {
+		approvals[fact] = decided(asked(), fact, by{"a person", ""}, moment{noon, noon})
+	}
+	approvals[byElsewhere] = endedElsewhere(asked(), connection("PROVISIONED"), moment{noon, noon})
+	found := 0
+	for _, status := range []string{"PENDING_APPROVAL", "PROVISIONING", "PROVISIONED", "PENDING_DELETE", "DEPROVISIONED", "UNKNOWN"} {
+		for name, a := range approvals {
+			s := standing(status, a)
+			if !quiet(a, s.sight.Connection) {
+				continue
+			}
+			found++
+			if got := next(s, policy.Decision{Then: account.Approve}, moment{noon, noon}); got != nil {
+				t.Errorf("%s, %s: next = %v upon news that is said to leave nothing to do", status, name, got)
+			}
+		}
+	}
+	if found == 0 || !quiet(approvals[approval.Approved], connection("PROVISIONED")) {
+		t.Errorf("%d cases are quiet; an approved circuit that is PROVISIONED has to be", found)
+	}
+}
+
 func TestWaitNamesTheFirstTime(t *testing.T) {
 	a := asked()
 	if got := a.GetWait().GetUntil().AsTime(); !got.Equal(noon.Add(30 * time.Minute)) {

@@ -53,6 +53,15 @@ func (a *Approver) read(ctx context.Context, nudge journal.Record, id string) (e
 	if err != nil {
 		return e, err
 	}
+	if nudge.Stream == journal.Facts && nudge.Entity().Noun == event.Connection {
+		if err := nudge.Into(&t); err != nil {
+			return e, journal.Permanent(err)
+		}
+		if quiet(w, t.GetConnection()) {
+			return e, nil // should there be more news of it, each is a nudge too
+		}
+		proto.Reset(&t)
+	}
 	if e.connection, err = a.last(ctx, event.Connection, id, &t); err != nil || e.connection.None() || e.connection.Archived() {
 		return e, err
 	}

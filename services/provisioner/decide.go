@@ -131,6 +131,14 @@ func proceed(s state, now time.Time) deed {
 	return accept
 }
 
+// quiet reports whether news of a circuit leaves nothing to do, whatever it waits for: what was
+// approved is accepted, and the circuit has not ended.
+func quiet(s state, news *patchbayv1.Connection) bool {
+	l := s.landing
+	return l.GetFact() == accepted && !s.fresh && l.GetKind() == s.approval.GetKind() &&
+		!status.Status(news.GetStatus()).Ended()
+}
+
 // progress is how far the exchange is with a consent.
 type progress string
 

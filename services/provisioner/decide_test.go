@@ -247,6 +247,41 @@ type spotKey struct {
 	outer int32
 }
 
+// News that needs no further reading is news upon which nothing would be done.
+func TestQuiet(t *testing.T) {
+	kinds := []string{exchange.Create, exchange.Change, exchange.Delete}
+	found := 0
+	for _, status := range []string{"PENDING_APPROVAL", "PROVISIONING", "PROVISIONED", "PENDING_DELETE", "DEPROVISIONING", "DEPROVISIONED", "REJECTED", "FAILED", "UNKNOWN"} {
+		for _, fact := range []string{reserved, accepting, accepted, failed, released} {
+			for _, kind := range kinds {
+				for _, approvedKind := range kinds {
+					for _, edits := range [][]func(*state){nil, {fresh}, {inferred}, {waiting}} {
+						s := at(status, landing(fact, kind, until(time.Minute)), edits...)
+						if s.approval.Kind = approvedKind; s.sight.Kind == "" && approvedKind == exchange.Change {
+							s.sight.Kind = approvedKind // a change that came after the news asks for it
+						}
+						s.approval.Digest = approval.Digest(s.sight.Connection, approvedKind)
+						if !quiet(s, s.sight.Connection) {
+							continue
+						}
+						found++
+						if got := next(s, noon); got != nothing {
+							t.Errorf("%s, %s %s, approved %s: next = %s upon news that is said to leave nothing to do", status, fact, kind, approvedKind, got)
+						}
+					}
+				}
+			}
+		}
+	}
+	if found == 0 || !quiet(at("PROVISIONED", landing(accepted, exchange.Create), func(s *state) { s.approval.Kind = exchange.Create }),
+		&patchbayv1.Connection{Status: "PROVISIONED"}) {
+		t.Errorf("%d cases are quiet; a circuit that was landed and is PROVISIONED has to be", found)
+	}
+	if quiet(state{}, &patchbayv1.Connection{Status: "PROVISIONED"}) {
+		t.Error("quiet without a landing; an approval may wait for one")
+	}
+}
+
 func TestReserve(t *testing.T) {
 	l := &patchbayv1.Landing{ConnectionId: "c-1", Exchange: "equinix", Account: "cloud"}
 	wish := proto.Int32(421)

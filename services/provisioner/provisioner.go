@@ -199,6 +199,13 @@ func (p *Provisioner) late(ctx context.Context, nudge journal.Record) error {
 		if owner.GetNoun() != string(event.Connection) {
 			continue
 		}
+		l := new(patchbayv1.Landing)
+		if _, err := p.last(ctx, event.Landing, owner.GetId(), l); err != nil {
+			return err
+		}
+		if l.GetFact() != released {
+			continue
+		}
 		e, err := p.read(ctx, nudge, owner.GetId())
 		if err == nil && e.landing.GetFact() == released {
 			err = p.ledger.Free(ctx, hold.Want{Kind: h.GetKind(), Key: h.GetKey(), Owner: owner}, e.marks())
@@ -237,12 +244,21 @@ func (p *Provisioner) read(ctx context.Context, nudge journal.Record, id string)
 	if !asked.None() {
 		e.approval, e.fresh = w, asked.Seq > e.last.Seq
 	}
+	var t patchbayv1.Transition
+	if nudge.Stream == journal.Facts && nudge.Entity().Noun == event.Connection {
+		if err := nudge.Into(&t); err != nil {
+			return e, journal.Permanent(err)
+		}
+		if quiet(e.state, t.GetConnection()) {
+			return entry{}, nil // should there be more news of it, each is a nudge too
+		}
+		proto.Reset(&t)
+	}
 	if nudge.Stream == journal.Timers {
 		if e.because = e.last.Event.ID(); e.last.None() {
 			e.because = asked.Event.ID()
 		}
 	}
-	var t patchbayv1.Transition
 	if e.connection, err = p.last(ctx, event.Connection, id, &t); err != nil {
 		return e, err
 	}
