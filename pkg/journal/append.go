@@ -291,6 +291,7 @@ func (j *Journal) compareAndAppend(ctx context.Context, m *nats.Msg, id string, 
 			jetstream.WithExpectLastSequenceForSubject(after, e.Filter()))
 		cancelTry()
 		if err == nil {
+			j.learn(ack.Sequence)
 			return ack.Sequence, nil
 		}
 		if isConflict(err) {

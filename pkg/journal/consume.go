@@ -24,6 +24,11 @@ const (
 	grace   = 3 * time.Second // after a stop handlers at work may begin things for so long
 )
 
+// heartbeat is how often a server says that it has nothing to give. Who hears nothing for two
+// of them asks again: a request is lost without a word with a server that closes its streams
+// and stays connected, as one does whose disk is full.
+const heartbeat = 3 * time.Second
+
 // onItsWay is how long an instance that stops waits for messages that were sent to it already,
 // to give them back.
 const onItsWay = 100 * time.Millisecond
@@ -155,7 +160,7 @@ func claim(ctx context.Context, free <-chan struct{}) (n int, ok bool) {
 func (j *Journal) fetch(ctx context.Context, cons jetstream.Consumer, n int, begin func(jetstream.Msg), unused func()) error {
 	asking, stop := j.whileAsked(ctx)
 	defer stop()
-	batch, err := cons.Fetch(n, jetstream.FetchContext(asking), jetstream.FetchHeartbeat(10*time.Second))
+	batch, err := cons.Fetch(n, jetstream.FetchContext(asking), jetstream.FetchHeartbeat(heartbeat))
 	if err == nil {
 		for msg := range batch.Messages() {
 			if ctx.Err() != nil {
@@ -248,6 +253,9 @@ func (j *Journal) handle(ctx context.Context, c Consumer, msg jetstream.Msg, h H
 	r, err := recordOf(c.Stream, msg)
 	if err != nil {
 		return Permanent(err)
+	}
+	if c.Stream == Facts {
+		j.learn(r.Seq)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing errgroup.Group

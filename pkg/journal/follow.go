@@ -91,7 +91,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 		return fmt.Errorf("follow: %w", err)
 	}
 	defer j.drop(ctx, Facts, cons)
-	msgs, err := cons.Messages(jetstream.PullHeartbeat(10 * time.Second))
+	msgs, err := cons.Messages()
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
@@ -100,16 +100,22 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 	defer msgs.Stop()
 	defer j.stopOnReconnect(msgs)()
 	pending := cons.CachedInfo().NumPending
+	quiet := stillness{j: j, from: from, filters: filters}
 	for n := uint64(1); ; n++ {
-		var opts []jetstream.NextOpt
-		if n <= pending {
-			// There is something to give; who is silent has not heard the request.
-			opts = append(opts, jetstream.NextMaxWait(backlogWait))
+		wait := stillTime
+		if n <= pending || quiet.owed {
+			wait = backlogWait // there is something to give
 		}
-		msg, err := msgs.Next(opts...)
+		msg, err := msgs.Next(jetstream.NextMaxWait(wait))
+		if wait == stillTime && errors.Is(err, nats.ErrTimeout) {
+			quiet.look(ctx)
+			n--
+			continue
+		}
 		if err != nil {
-			return err // silence for two heartbeats, too: the consumer's server may be gone
+			return err
 		}
+		quiet.owed, quiet.looked = false, time.Now()
 		md, err := msg.Metadata()
 		if err != nil {
 			return fmt.Errorf("follow: %w", err)
@@ -124,6 +130,7 @@ func (j *Journal) follow(ctx context.Context, from *From, filters []string, yiel
 			}
 		}
 		*from = From{Seq: md.Sequence.Stream + 1, Since: from.Since}
+		j.learn(md.Sequence.Stream)
 	}
 }
 
@@ -166,8 +173,68 @@ func (s *signal) happen() {
 	}
 }
 
-// backlogWait is how long a consumer may keep silent that has something to give.
-const backlogWait = 3 * time.Second
+// Times of a follower: after how long without anything it looks whether there is something, how
+// often it asks the leader though nothing is known here, and how long a consumer may keep
+// silent that has something to give.
+const (
+	stillTime   = 5 * time.Second
+	stillAtMost = 30 * time.Second
+	backlogWait = 3 * time.Second
+)
+
+// stillness is a follower's, while nothing comes. A consumer is lost without a word when its
+// server closes its streams and stays connected, as one does whose disk is full; and one whose
+// server no longer takes part goes on as if nothing came.
+type stillness struct {
+	j       *Journal
+	from    *From
+	filters []string
+	owed    bool      // there is something that should have come
+	asked   uint64    // the leader had nothing up to here
+	looked  time.Time // when something came, or the leader was asked
+}
+
+// look asks the leader, if anybody here knows of newer facts or it was long ago.
+func (s *stillness) look(ctx context.Context) {
+	if known := s.j.known.Load(); (known < s.from.Seq || known <= s.asked) && time.Since(s.looked) < stillAtMost {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	last, err := s.j.LastSeq(ctx)
+	if err != nil {
+		return // who cannot say is asked again
+	}
+	s.looked = time.Now()
+	if last < s.from.Seq {
+		return
+	}
+	filters := s.filters
+	if len(filters) == 0 {
+		filters = []string{event.Root + ".>"}
+	}
+	for _, f := range filters {
+		m, err := s.j.askLast(ctx, Facts, f)
+		if err != nil {
+			return
+		}
+		if m != nil && m.Sequence >= s.from.Seq && !m.Time.Before(s.from.Since) {
+			s.owed = true
+			return
+		}
+	}
+	s.asked = last
+}
+
+// learn notes that there is a fact with this sequence.
+func (j *Journal) learn(seq uint64) {
+	for {
+		known := j.known.Load()
+		if seq <= known || j.known.CompareAndSwap(known, seq) {
+			return
+		}
+	}
+}
 
 // drop deletes a consumer that has served, without holding up who stops: if it fails, the
 // consumer ends by itself a minute later.

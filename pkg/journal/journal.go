@@ -118,6 +118,8 @@ type Journal struct {
 	stopped  chan struct{} // the clock goroutine has ended
 	// reconnected happens when the connection was lost and is back.
 	reconnected *signal
+	// known is the newest sequence of a fact that anybody here has seen.
+	known atomic.Uint64
 }
 
 // Open connects, makes the streams if they are not there, and learns the server's clock.

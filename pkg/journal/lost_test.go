@@ -6,13 +6,17 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"patchbay.io/pkg/embedded"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/testenv"
@@ -180,4 +184,91 @@ func TestBeginAgain(t *testing.T) {
 	if !way.done.Load() {
 		t.Error("nothing was refused")
 	}
+}
+
+// A follower whose consumer goes on as if nothing came, as on a server that no longer takes
+// part, asks the leader and begins again; one that has all there is does not.
+func TestStillFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Relaxed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Stop()
+		j, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		nc, err := nats.Connect("", nats.InProcessServer(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(t.Context(), journal.Facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		consumers := func() (names []string) {
+			for c := range stream.ListConsumers(t.Context()).Info() {
+				names = append(names, c.Name)
+			}
+			return names
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		got, done := make(chan string, 8), make(chan error, 1)
+		go func() {
+			done <- j.Follow(ctx, journal.From{}, []string{event.Order.Filter("placed", "*")}, func(r journal.Record) error {
+				got <- r.Entity().ID
+				return nil
+			})
+		}()
+		mustAppend(t, j, journal.Record{}, fact("o-1", "placed"))
+		mustAppend(t, j, journal.Record{}, fact("o-2", "accepted")) // which it does not want
+		if id := <-got; id != "o-1" {
+			t.Fatalf("%s came, want o-1", id)
+		}
+		before := consumers()
+		time.Sleep(time.Minute)
+		if now := consumers(); len(before) != 1 || !slices.Equal(now, before) {
+			t.Fatalf("there were the consumers %v and are %v, want one and the same", before, now)
+		}
+		if _, err := stream.PauseConsumer(t.Context(), before[0], time.Now().Add(24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		mustAppend(t, j, journal.Record{}, fact("o-3", "placed"))
+		if id := <-got; id != "o-3" {
+			t.Errorf("%s came, want o-3", id)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("it came after %v, want seconds", took)
+		}
+		// One of which nobody here knows comes within half a minute more.
+		if _, err := stream.PauseConsumer(t.Context(), consumers()[0], time.Now().Add(24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		start = time.Now()
+		other, err := journal.Open(t.Context(), journal.Config{InProcess: s, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		mustAppend(t, other, journal.Record{}, fact("o-4", "placed"))
+		if id := <-got; id != "o-4" {
+			t.Errorf("%s came, want o-4", id)
+		}
+		if took := time.Since(start); took > 45*time.Second {
+			t.Errorf("it came after %v, want half a minute", took)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
