@@ -11,17 +11,53 @@ import (
 	"patchbay.io/cmd/plant"
 )
 
-// clockVariable shifts the clock of a program built by [build]: a duration.
-const clockVariable = "PATCHBAY_CHAOS_CLOCK"
+// What is in the environment of a program built by [build]: how far its clock is off, a
+// duration, and a file which, while it is there, means that the disk is full.
+const (
+	clockVariable = "PATCHBAY_CHAOS_CLOCK"
+	diskVariable  = "PATCHBAY_CHAOS_DISK"
+)
+
+// goSource is a file of Go's own.
+func goSource(ctx context.Context, path ...string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("where is Go: %w", err)
+	}
+	return filepath.Join(append([]string{strings.TrimSpace(string(root)), "src"}, path...)...), nil
+}
+
+// disk makes whatever is written to a file fail as on a disk that is full.
+func disk(ctx context.Context) ([]plant.Change, error) {
+	file, err := goSource(ctx, "os", "file_posix.go")
+	if err != nil {
+		return nil, err
+	}
+	return []plant.Change{
+		{File: file, Old: "func (f *File) write(b []byte) (n int, err error) {\n", With: `var whenFull, _ = syscall.Getenv("` + diskVariable + `")
+
+func full() bool { return whenFull != "" && syscall.Access(whenFull, 0) == nil }
+
+func (f *File) write(b []byte) (n int, err error) {
+	if full() {
+		return 0, syscall.ENOSPC
+	}
+`},
+		{File: file, Old: "func (f *File) pwrite(b []byte, off int64) (n int, err error) {\n", With: `func (f *File) pwrite(b []byte, off int64) (n int, err error) {
+	if full() {
+		return 0, syscall.ENOSPC
+	}
+`},
+	}, nil
+}
 
 // clock makes time.Now tell another time of day, by the environment variable. What
 // measures how long something takes is untouched, as where a clock was set wrong.
 func clock(ctx context.Context) ([]plant.Change, error) {
-	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	file, err := goSource(ctx, "time", "time.go")
 	if err != nil {
-		return nil, fmt.Errorf("where is Go: %w", err)
+		return nil, err
 	}
-	file := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	return []plant.Change{
 		{File: file, Old: "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n", With: `// shift is how many seconds this process's time of day is ahead.
 var shift = func() int64 {
@@ -38,17 +74,22 @@ func Now() Time {
 	}, nil
 }
 
-// build builds the product for this run: with a clock that can be shifted, and with the
-// bug if one is named.
-func build(ctx context.Context, dir, bug string) (binary string, err error) {
+// build builds the product for this run, with a clock that can be shifted and the bug if one is
+// named, and this program once more, whose disk can be full.
+func build(ctx context.Context, dir, bug string) (product, node string, err error) {
 	checkout, err := plant.Checkout(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	changes, err := clock(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
+	full, err := disk(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	changes = append(changes, full...)
 	if bug != "" {
 		i := slices.IndexFunc(bugs(), func(b plantable) bool { return b.name == bug })
 		if i < 0 {
@@ -56,19 +97,18 @@ func build(ctx context.Context, dir, bug string) (binary string, err error) {
 			for _, b := range bugs() {
 				names = append(names, b.name)
 			}
-			return "", fmt.Errorf("-plant %q: no such bug; there are %s", bug, strings.Join(names, ", "))
+			return "", "", fmt.Errorf("-plant %q: no such bug; there are %s", bug, strings.Join(names, ", "))
 		}
 		changes = append(changes, bugs()[i].changes...)
 	}
 	overlay, err := plant.Overlay(checkout, dir, changes)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	binary = filepath.Join(dir, "patchbay")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./cmd/patchbay")
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", dir, "./cmd/patchbay", "./cmd/chaos")
 	cmd.Dir = checkout
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build patchbay: %w\n%s", err, out)
+		return "", "", fmt.Errorf("build patchbay: %w\n%s", err, out)
 	}
-	return binary, nil
+	return filepath.Join(dir, "patchbay"), filepath.Join(dir, "chaos"), nil
 }

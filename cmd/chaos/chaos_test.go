@@ -70,6 +70,47 @@ func main() {
 	}
 }
 
+// A program that is built with the disk finds it full while the file is there, and only then.
+func TestDisk(t *testing.T) {
+	dir := t.TempDir()
+	main, full := filepath.Join(dir, "main.go"), filepath.Join(dir, "full")
+	if err := os.WriteFile(main, []byte(`package main
+import ("errors"; "os"; "syscall")
+func main() {
+	f, _ := os.Create(os.Args[2])
+	_, one := f.WriteString("one")
+	os.Create(os.Args[1])
+	_, two := f.WriteString("two")
+	_, at := f.WriteAt([]byte("at"), 0)
+	os.Remove(os.Args[1])
+	_, three := f.WriteString("three")
+	println(one == nil, errors.Is(two, syscall.ENOSPC), errors.Is(at, syscall.ENOSPC), three == nil)
+}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := disk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := plant.Overlay("", dir, changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "file")
+	cmd := exec.CommandContext(t.Context(), "go", "run", "-overlay", overlay, main, full, file)
+	cmd.Env = append(os.Environ(), diskVariable+"="+full, "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if want := "true true true true\n"; string(out) != want {
+		t.Errorf("it says %q, want %q", out, want)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "onethree" {
+		t.Errorf("the file has %q, %v; want what was written while there was room", b, err)
+	}
+}
+
 // A seed draws the same wishes and the same faults each time.
 func TestSeed(t *testing.T) {
 	draw := func() ([]*wish, []string) {

@@ -65,10 +65,10 @@ func (p *plot) draw(n int) []*fault {
 	kinds := []func() *fault{
 		p.crash, p.crash, p.crash, p.crash, p.leader, p.leader, p.freeze, p.freeze, p.freeze, p.freeze,
 		p.line, p.line, p.line, p.line, p.line, p.flush, p.flush, p.misbehave, p.misbehave, p.misbehave,
-		p.misbehave, p.misbehave, p.misbehave, p.misbehave, p.clock, p.clock,
+		p.misbehave, p.misbehave, p.misbehave, p.misbehave, p.clock, p.clock, p.disk, p.disk,
 	}
 	// Each kind comes once before any comes by chance.
-	first := []func() *fault{p.leader, p.freeze, p.flush, p.crash, p.misbehave, p.clock, p.line, p.lateCommits}
+	first := []func() *fault{p.leader, p.freeze, p.flush, p.crash, p.misbehave, p.clock, p.line, p.disk, p.lateCommits}
 	var all []*fault
 	for i := range n {
 		draw := kinds[p.rng.IntN(len(kinds))]
@@ -112,33 +112,50 @@ func (p *plot) leader() *fault {
 }
 
 func (p *plot) leaderOf(stream string) *fault {
+	return p.atLeader(stream, fault{
+		kind: "kill", what: "the leader of " + stream + " killed, and started again", span: p.between(500*time.Millisecond, 10*time.Second),
+	}, func(of *program) error { of.kill(); return nil }, (*program).start)
+}
+
+// atLeader is a fault of the node that then leads a stream.
+func (p *plot) atLeader(stream string, f fault, begin func(*program) error, end func(*program, ...string) error) *fault {
 	var of *program
-	return &fault{
-		lane: "NATS leader", kind: "kill", what: "the leader of " + stream + " killed, and started again",
-		span: p.between(500*time.Millisecond, 10*time.Second),
-		begin: func(ctx context.Context) error {
-			name, err := p.w.leader(ctx, stream)
-			if err != nil {
-				return err
+	f.lane = "NATS leader"
+	f.begin = func(ctx context.Context) error {
+		name, err := p.w.leader(ctx, stream)
+		if err != nil {
+			return err
+		}
+		for _, n := range p.w.nodes {
+			if n.name == name {
+				of = n
 			}
-			for _, n := range p.w.nodes {
-				if n.name == name {
-					of = n
-				}
-			}
-			of.busy.Lock()
-			of.kill()
+		}
+		of.busy.Lock()
+		return begin(of)
+	}
+	f.end = func(context.Context) error {
+		if of == nil {
 			return nil
-		},
-		end: func(context.Context) error {
-			if of == nil {
-				return nil
-			}
-			defer of.busy.Unlock()
-			return of.start()
-		},
+		}
+		defer of.busy.Unlock()
+		return end(of)
+	}
+	return &f
+}
+
+// disk leaves a NATS node no room on its disk. One that has met that serves nothing until
+// it is started again, so it is once there is room.
+func (p *plot) disk() *fault {
+	of := p.w.nodes[p.rng.IntN(len(p.w.nodes))]
+	return &fault{
+		lane: of.name, kind: "disk", what: diskFull, span: p.between(time.Second, p.all), busy: &of.busy,
+		begin: func(context.Context) error { return of.noRoom() },
+		end:   func(context.Context) error { return of.room() },
 	}
 }
+
+const diskFull = "its disk is full, and it is started again once there is room"
 
 // leader is the name of the node that leads a stream.
 func (w *world) leader(ctx context.Context, stream string) (string, error) {
@@ -303,8 +320,8 @@ func (p *plot) clock() *fault {
 	shift := []time.Duration{-time.Hour, -90 * time.Second, 90 * time.Second, time.Hour, 24 * time.Hour}[p.rng.IntN(5)]
 	return &fault{
 		lane: of.name, kind: "clock", what: fmt.Sprintf("its clock is %+v off", shift), span: p.between(p.all/2, p.all), busy: &of.busy,
-		begin: func(context.Context) error { of.kill(); return of.start(clockVariable + "=" + shift.String()) },
-		end:   func(context.Context) error { of.kill(); return of.start() },
+		begin: func(context.Context) error { return of.restart(clockVariable + "=" + shift.String()) },
+		end:   func(context.Context) error { return of.restart() },
 	}
 }
 

@@ -65,7 +65,7 @@ func main() {
 	flag.DurationVar(&o.attempt, "attempt", 15*time.Second, "time of an attempt, of the accounts")
 	flag.DurationVar(&o.quiet, "quiet", time.Minute, "quiet time before another attempt, of the accounts")
 	flag.DurationVar(&o.limit, "limit", 15*time.Minute, "how long it may take to be quiet once all is healed")
-	flag.StringVar(&o.only, "only", "", "one scenario instead of all faults: "+strings.Join(scenarios(), " or "))
+	flag.StringVar(&o.only, "only", "", "one scenario instead of all faults: "+strings.Join(scenarios(), ", "))
 	flag.StringVar(&o.plant, "plant", "", "plant this bug, to see that it is found")
 	flag.StringVar(&o.report, "report", "chaos-report", "folder for the report, and for the evidence if something did not hold")
 	flag.StringVar(&o.logs, "log-level", "info", "of the services")
@@ -132,12 +132,12 @@ func chaos(ctx context.Context, o options) (holds bool, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Println("building patchbay …")
-	binary, err := build(ctx, dir, o.plant)
+	product, node, err := build(ctx, dir, o.plant)
 	if err != nil {
 		return false, err
 	}
 	r := &run{opts: o}
-	r.w, err = raise(ctx, o, dir, binary)
+	r.w, err = raise(ctx, o, dir, product, node)
 	gracefully := false
 	defer func() {
 		if r.w != nil {

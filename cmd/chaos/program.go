@@ -18,6 +18,7 @@ type program struct {
 	args []string // the command first
 	env  []string // beside ours
 	log  string   // file of all it writes, over all its lives
+	full string   // file which, while it is there, means that its disk is full
 	// lost is told if it ends though nobody ended it.
 	lost func(name string, how error)
 	// busy is held by the fault that has it.
@@ -83,6 +84,23 @@ func (p *program) kill() {
 	}
 	_ = cmd.Process.Kill() // it may have ended
 	<-ended
+}
+
+// restart kills it and starts it again, with more in its environment.
+func (p *program) restart(env ...string) error {
+	p.kill()
+	return p.start(env...)
+}
+
+// noRoom makes its disk full.
+func (p *program) noRoom() error { return os.WriteFile(p.full, nil, 0o600) }
+
+// room gives it room on its disk again, and starts it anew.
+func (p *program) room(...string) error {
+	if err := os.Remove(p.full); err != nil {
+		return err
+	}
+	return p.restart()
 }
 
 // interrupt ends it as Ctrl-C does, and reports how that went.

@@ -15,9 +15,10 @@ import (
 const (
 	onlyLeader = "leader"
 	onlyRedis  = "redis-away"
+	onlyDisk   = "disk"
 )
 
-func scenarios() []string { return []string{onlyLeader, onlyRedis} }
+func scenarios() []string { return []string{onlyLeader, onlyRedis, onlyDisk} }
 
 // faults are those of the run: all kinds by the seed, or one scenario.
 func (r *run) faults() ([]*fault, error) {
@@ -29,8 +30,10 @@ func (r *run) faults() ([]*fault, error) {
 		return p.leaders(), nil
 	case onlyRedis:
 		return []*fault{r.redisAway()}, nil
+	case onlyDisk:
+		return p.disks(), nil
 	default:
-		return nil, fmt.Errorf("-only %q: there are %s", r.opts.only, strings.Join(scenarios(), " and "))
+		return nil, fmt.Errorf("-only %q: there are %s", r.opts.only, strings.Join(scenarios(), ", "))
 	}
 }
 
@@ -41,6 +44,17 @@ func (p *plot) leaders() []*fault {
 	for at := 10 * time.Second; at+10*time.Second <= p.w.opts.over; at += 20 * time.Second {
 		f := p.leaderOf("INTENTS")
 		f.at, f.span = at, 3*time.Second
+		all = append(all, f)
+	}
+	return all
+}
+
+// disks leaves whoever leads the journal no room, again and again.
+func (p *plot) disks() []*fault {
+	var all []*fault
+	const span = 20 * time.Second
+	for at := 10 * time.Second; at+span <= p.w.opts.over; at += 2 * span {
+		f := p.atLeader("JOURNAL", fault{kind: "disk", what: diskFull, at: at, span: span}, (*program).noRoom, (*program).room)
 		all = append(all, f)
 	}
 	return all

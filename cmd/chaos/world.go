@@ -81,7 +81,7 @@ func freePorts(n int) ([]string, error) {
 }
 
 // raise starts everything and waits until it is ready.
-func raise(ctx context.Context, opts options, dir, binary string) (*world, error) {
+func raise(ctx context.Context, opts options, dir, binary, node string) (*world, error) {
 	w := &world{opts: opts, dir: dir, logs: filepath.Join(dir, "logs")}
 	if err := os.MkdirAll(w.logs, 0o700); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func raise(ctx context.Context, opts options, dir, binary string) (*world, error
 		return nil, err
 	}
 	for _, prepare := range []func() error{
-		func() error { return w.prepareNATS(ports[:3], ports[3:6]) },
+		func() error { return w.prepareNATS(node, ports[:3], ports[3:6]) },
 		func() error { return w.prepareRedis(ports[6]) },
 		func() error { return w.prepareSandbox(binary, ports[7]) },
 		func() error { return w.prepareServices(binary, ports[8:], ports[:3]) },
@@ -149,11 +149,7 @@ func (w *world) links() []*link {
 
 // prepareNATS writes the configuration of three nodes. Of each pair of nodes, each end
 // reaches the other by a link of its own.
-func (w *world) prepareNATS(clients, clusters []string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
+func (w *world) prepareNATS(binary string, clients, clusters []string) error {
 	for i := range clients {
 		var routes []*link
 		for j, to := range clusters {
@@ -175,7 +171,10 @@ func (w *world) prepareNATS(clients, clusters []string) error {
 		if err := os.WriteFile(file, []byte(nodeConfig(i, dir, clients[i], clusters[i], routes)), 0o600); err != nil {
 			return err
 		}
-		w.nodes = append(w.nodes, w.newProgram(nodeName(i), self, nodeCommand, file))
+		node := w.newProgram(nodeName(i), binary, nodeCommand, file)
+		node.full = filepath.Join(dir, "full")
+		node.env = []string{diskVariable + "=" + node.full}
+		w.nodes = append(w.nodes, node)
 	}
 	w.natsURL = "nats://" + strings.Join(clients, ",nats://")
 	return nil
