@@ -8,6 +8,8 @@
 // such a call did is told by the [Class] of its [Outcome]; the classes are the whole
 // vocabulary in which certainty is discussed.
 //
+// Ids of the exchange have one spelling, both ways; see CanonicalID in package event.
+//
 // All methods return by ctx's deadline. They may be called from many goroutines.
 package exchange
 

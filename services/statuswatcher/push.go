@@ -100,7 +100,7 @@ func pushed(body []byte) ([]string, error) {
 	var circuits []string
 	for _, a := range all {
 		if id, ok := strings.CutPrefix(a.Subject, pushedConnections); ok && event.ValidID(id) {
-			circuits = append(circuits, id)
+			circuits = append(circuits, event.CanonicalID(id))
 		}
 	}
 	return circuits, nil

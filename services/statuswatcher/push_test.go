@@ -75,6 +75,21 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// An event may write the id of a circuit in another case.
+func TestPushInAnotherCase(t *testing.T) {
+	const id = "1902767c-2e77-41de-a7cb-bc9db91651a2"
+	w := newWorld(t, testenv.Journal(t))
+	h := w.pushed(t, id)
+	w.m.move(id, status.Provisioning, status.NotAvailable)
+	if got := push(t, h, "Bearer shared", pushOf(strings.ToUpper(id))); got != http.StatusNoContent {
+		t.Fatalf("answer %d, want 204", got)
+	}
+	r := w.facts(t, event.Connection.Filter("provisioning.not_available", "*"), 1)[0]
+	if want := event.ConnectionID("equinix", id); r.Entity().ID != want {
+		t.Errorf("the event was about %s, want %s", r.Entity().ID, want)
+	}
+}
+
 // A circuit that nobody knows is found by its event, and each account asks for no more than one
 // such a second.
 func TestPushOfNew(t *testing.T) {

@@ -153,8 +153,8 @@ func all(list []complaint, is func(complaint) bool) bool {
 // saved is the answer to a command. Its message differs between sources and says nothing.
 type saved struct {
 	Message   wire.Text `json:"message"`
-	Primary   wire.Text `json:"primaryConnectionId"`
-	Secondary wire.Text `json:"secondaryConnectionId"`
+	Primary   wire.ID   `json:"primaryConnectionId"`
+	Secondary wire.ID   `json:"secondaryConnectionId"`
 }
 
 func readSaved(body []byte) (saved, bool) {
@@ -173,7 +173,7 @@ func placed(r wire.Reply, legs []string) exchange.Outcome {
 	if s.Secondary == s.Primary {
 		s.Secondary = ""
 	}
-	for i, id := range []wire.Text{s.Primary, s.Secondary} {
+	for i, id := range []wire.ID{s.Primary, s.Secondary} {
 		if i < len(legs) && event.ValidID(string(id)) {
 			out.IDs[legs[i]] = string(id)
 		}
@@ -191,7 +191,7 @@ func placed(r wire.Reply, legs []string) exchange.Outcome {
 // done says what a command on circuit id did that was answered with a 2xx.
 func done(r wire.Reply, id string) exchange.Outcome {
 	s, ok := readSaved(r.Body)
-	if !ok || s.Message == "" && s.Primary == "" || s.Primary != "" && !strings.EqualFold(string(s.Primary), id) {
+	if !ok || s.Message == "" && s.Primary == "" || s.Primary != "" && s.Primary != wire.ID(id) {
 		return exchange.Outcome{Class: exchange.Unknown, Answer: r.Words() + " in a form that is not the exchange's"}
 	}
 	return exchange.Outcome{Class: exchange.Done, Answer: r.Words()}

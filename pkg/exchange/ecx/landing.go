@@ -20,7 +20,7 @@ const (
 
 // portRow is a port as the API shows it.
 type portRow struct {
-	UUID          wire.Text `json:"uuid"`
+	UUID          wire.ID   `json:"uuid"`
 	Name          wire.Text `json:"name"`
 	Metro         wire.Text `json:"metroCode"`
 	Encapsulation wire.Text `json:"encapsulation"`

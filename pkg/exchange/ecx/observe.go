@@ -34,23 +34,23 @@ var movingWords = []string{
 
 // row is a circuit as the API shows it. What may hold a secret has no place here.
 type row struct {
-	UUID            wire.Text   `json:"uuid"`
+	UUID            wire.ID     `json:"uuid"`
 	Name            wire.Text   `json:"name"`
 	Buyer           wire.Text   `json:"buyerOrganizationName"`
-	PortUUID        wire.Text   `json:"portUUID"`
+	PortUUID        wire.ID     `json:"portUUID"`
 	PortName        wire.Text   `json:"portName"`
 	VlanSTag        wire.Number `json:"vlanSTag"`
 	VlanCTag        wire.Number `json:"vlanCTag"`
 	AEncapsulation  wire.Text   `json:"asideEncapsulation"`
 	Metro           wire.Text   `json:"metroCode"`
-	ZPortUUID       wire.Text   `json:"zSidePortUUID"`
+	ZPortUUID       wire.ID     `json:"zSidePortUUID"`
 	ZPortName       wire.Text   `json:"zSidePortName"`
 	ZVlanSTag       wire.Number `json:"zSideVlanSTag"`
 	ZVlanCTag       wire.Number `json:"zSideVlanCTag"`
 	ZEncapsulation  wire.Text   `json:"zsideEncapsulation"`
 	WishedPrimary   wire.Number `json:"suggestedPrimaryZSideVlanCTag"`
 	WishedSecondary wire.Number `json:"suggestedSecondaryZSideVlanCTag"`
-	ProfileUUID     wire.Text   `json:"sellerServiceUUID"`
+	ProfileUUID     wire.ID     `json:"sellerServiceUUID"`
 	ProfileName     wire.Text   `json:"sellerServiceName"`
 	Seller          wire.Text   `json:"sellerOrganizationName"`
 	SellerMetro     wire.Text   `json:"sellerMetroCode"`
@@ -67,7 +67,7 @@ type row struct {
 	SpeedUnit       wire.Text   `json:"speedUnit"`
 	PurchaseOrder   wire.Text   `json:"purchaseOrderNumber"`
 	Redundancy      wire.Text   `json:"redundancyType"`
-	RedundancyGroup wire.Text   `json:"redundancyGroup"`
+	RedundancyGroup wire.ID     `json:"redundancyGroup"`
 	Created         wire.Text   `json:"createdDate"`
 	Updated         wire.Text   `json:"lastUpdatedDate"`
 }
@@ -208,7 +208,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 	if err != nil {
 		return nil, fmt.Errorf("circuit %s: %w", id, err)
 	}
-	if !strings.EqualFold(string(shown.UUID), id) {
+	if shown.UUID != wire.ID(id) {
 		return nil, fmt.Errorf("circuit %s: the exchange answered with %s", id, shown.UUID)
 	}
 	return c.flowed(shown.connection()), nil

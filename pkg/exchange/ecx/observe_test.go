@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,6 +204,32 @@ func TestPorts(t *testing.T) {
 	}
 	if n := len(f.calls()); n != 1 {
 		t.Errorf("%d requests for two looks, want one", n)
+	}
+}
+
+// TestOtherCase reads the same circuits, ports and profiles whatever the case of their ids.
+func TestOtherCase(t *testing.T) {
+	told := func(around func(http.Handler) http.Handler) []string {
+		f := newFake(t)
+		shown, err := os.ReadFile("testdata/connection.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.on("GET /ecx/v3/l2/connections/"+circuitA, answer(200, string(shown)))
+		f.on("DELETE /ecx/v3/l2/connections/"+circuitA, answer(200, `{"primaryConnectionId":"`+circuitA+`"}`))
+		f.on("POST /ecx/v3/l2/connections", answer(200, `{"primaryConnectionId":"`+circuitA+`","secondaryConnectionId":"`+circuitB+`"}`))
+		f.on("GET /ecx/v3/l2/buyer/connections", answer(200, `{"isLastPage":true,"content":[`+string(shown)+`]}`))
+		f.on("GET /ecx/v3/port/userport", file(t, "ports.json"))
+		f.on("GET /ecx/v3/l2/serviceprofiles", answer(200, `{"isLastPage":true,"content":[{"uuid":"`+profileA+`"}]}`))
+		s := httptest.NewServer(around(f))
+		defer s.Close()
+		c := client(t, s.URL, func(cfg *exchange.Config) { cfg.Account.Role = account.Both })
+		return exchangetest.Told(t, c, circuitA, pair(t))
+	}
+	want := told(func(h http.Handler) http.Handler { return h })
+	got := told(exchangetest.OtherCase)
+	if !slices.Equal(got, want) {
+		t.Errorf("with ids in another case\n got %q\nwant %q", got, want)
 	}
 }
 

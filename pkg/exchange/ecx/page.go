@@ -98,7 +98,7 @@ func (p page) end(n, seen, fresh int) (bool, error) {
 // idOf is the id of an item of a list.
 func idOf(item json.RawMessage) (string, error) {
 	var i struct {
-		UUID wire.Text `json:"uuid"`
+		UUID wire.ID `json:"uuid"`
 	}
 	if json.Unmarshal(item, &i) != nil || !event.ValidID(string(i.UUID)) {
 		return "", errRow

@@ -47,7 +47,7 @@ func (p *profile) flow() string {
 
 // profileRow is a profile as the API shows it.
 type profileRow struct {
-	UUID          wire.Text   `json:"uuid"`
+	UUID          wire.ID     `json:"uuid"`
 	Name          wire.Text   `json:"name"`
 	Organization  wire.Text   `json:"organizationName"`
 	KeyLabel      wire.Text   `json:"authKeyLabel"`

@@ -36,7 +36,7 @@ const strangeID = "1902767c-2e77-41de-a7cb-bc9db91651a2"
 
 // Ask makes every call there is of a client of s, and checks what holds whatever it is
 // answered: it ends in time, an outcome is of a known class and has what the class promises,
-// a circuit has an id and words of ours, and the intent's secret is not told. The answers are the parts of
+// a circuit has an id and words of ours, ids are in their one spelling, and the intent's secret is not told. The answers are the parts of
 // script between lines "--", over and over; a part may begin with its HTTP status.
 func (s Stranger) Ask(t *testing.T, script string) {
 	t.Helper()
@@ -136,6 +136,7 @@ func (q questioning) land(ctx context.Context, c exchange.Client) {
 		if p.ID == "" {
 			q.t.Errorf("%q: a port without an id: %+v", q.script, p)
 		}
+		q.spelling("Ports", p.ID)
 	}
 	for _, kind := range []string{exchange.Create, exchange.Change, exchange.Delete} {
 		q.outcome("Accept", c.Accept(ctx, exchange.Acceptance{ExchangeID: strangeID, Kind: kind, PortID: "p-1",
@@ -159,7 +160,9 @@ func (q questioning) observe(ctx context.Context, c exchange.Client) {
 			_ = c.List(ctx, role, moving, q.yield("List")) // may well fail
 		}
 	}
-	_, _ = c.Parties(ctx) // must not panic
+	parties, _ := c.Parties(ctx)
+	q.spelling("Parties", parties.Ports...)
+	q.spelling("Parties", parties.Profiles...)
 }
 
 // offers asks for what not every exchange has.
@@ -183,6 +186,7 @@ func (q questioning) offers(ctx context.Context, c exchange.Client) {
 			if token.UUID == "" || token.State == "" {
 				q.t.Errorf("%q: a token without an id or state: %+v", q.script, token)
 			}
+			q.spelling("Tokens", token.UUID.Reveal(), token.ConnectionID)
 			return nil
 		})
 	}
@@ -219,6 +223,17 @@ func (q questioning) outcome(call string, out exchange.Outcome) {
 		if !event.ValidID(id) {
 			q.t.Errorf("%q: %s has the id %q", q.script, call, id)
 		}
+		q.spelling(call, id)
+	}
+}
+
+// spelling checks that ids of the exchange are in their one spelling.
+func (q questioning) spelling(call string, ids ...string) {
+	q.t.Helper()
+	for _, id := range ids {
+		if one := event.CanonicalID(id); id != one {
+			q.t.Errorf("%q: %s has the id %q, want %q", q.script, call, id, one)
+		}
 	}
 }
 
@@ -229,6 +244,12 @@ func (q questioning) circuit(call string, c *patchbayv1.Connection) {
 		!slices.Contains(status.Statuses(), status.Status(c.GetStatus())) ||
 		!slices.Contains(status.Providers(), status.Provider(c.GetProviderStatus())) {
 		q.t.Errorf("%q: %s reads %v", q.script, call, c)
+	}
+	q.spelling(call, c.GetExchangeId(), c.GetRedundancyGroup(),
+		c.GetASide().GetPortId(), c.GetZSide().GetPortId(), c.GetZSide().GetProfileId())
+	q.spelling(call, c.GetAliases()...)
+	if c.GetId() != event.ConnectionID(c.GetExchange(), c.GetExchangeId()) {
+		q.t.Errorf("%q: %s reads %v, which has another's id", q.script, call, c)
 	}
 	if _, err := event.Marshal(c); err != nil {
 		q.t.Errorf("%q: %s reads what cannot be written down: %v", q.script, call, err)

@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -209,14 +208,14 @@ func (c *Client) command(ctx context.Context, k wire.Call, id string, v verb) ex
 // that of either.
 func done(r wire.Reply, id string, v verb) exchange.Outcome {
 	var shown struct {
-		UUID wire.Text `json:"uuid"`
+		UUID wire.ID   `json:"uuid"`
 		Type wire.Text `json:"type"`
 		Href wire.Text `json:"href"`
 	}
 	whole := json.Valid(r.Body) && decode(r.Body, &shown) == nil
-	known := strings.EqualFold(string(shown.UUID), id)
+	known := shown.UUID == wire.ID(id)
 	if v == toAnswer {
-		known = cmp.Or(shown.UUID, shown.Type, shown.Href) != ""
+		known = shown.UUID != "" || shown.Type != "" || shown.Href != ""
 	}
 	if !whole || !known {
 		return exchange.Outcome{Class: exchange.Unknown, Answer: r.Words() + " in a form that is not the exchange's"}

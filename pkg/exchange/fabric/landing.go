@@ -20,7 +20,7 @@ import (
 
 // portRow is a port as the API shows it (schema Port).
 type portRow struct {
-	UUID     wire.Text `json:"uuid"`
+	UUID     wire.ID   `json:"uuid"`
 	Name     wire.Text `json:"name"`
 	State    wire.Text `json:"state"`
 	Location struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -502,6 +503,34 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// TestOtherCase reads the same circuits, ports and tokens whatever the case of their ids.
+func TestOtherCase(t *testing.T) {
+	told := func(around func(http.Handler) http.Handler) []string {
+		f := newFake(t)
+		circuit := `{"uuid":"` + circuitA + `","name":"one","redundancy":{"group":"` + groupA + `"},
+			"operation":{"equinixStatus":"PROVISIONED","providerStatus":"AVAILABLE"},
+			"aSide":{"accessPoint":{"port":{"uuid":"` + portDot + `"},"linkProtocol":{"type":"DOT1Q","vlanTag":1001}}},
+			"zSide":{"accessPoint":{"profile":{"uuid":"` + profileA + `"}}}}`
+		f.ports().on("GET /fabric/v4/connections/"+circuitA, answer(200, circuit))
+		f.on("DELETE /fabric/v4/connections/"+circuitA, answer(200, circuit))
+		f.on("POST /fabric/v4/connections", answer(201, circuit))
+		f.on("POST /fabric/v4/connections/search", searched(circuit))
+		f.on("GET /fabric/v4/serviceProfiles", answer(200, listOf(`{"uuid":"`+profileA+`"}`)))
+		f.on("GET /fabric/v4/serviceTokens", answer(200, listOf(
+			`{"uuid":"`+circuitB+`","state":"ACTIVE","connection":{"href":"https://x/fabric/v4/connections/`+circuitA+`"}}`,
+			`{"uuid":"`+groupA+`","state":"ACTIVE","connection":{"uuid":"`+circuitA+`"}}`)))
+		s := httptest.NewServer(around(f))
+		defer s.Close()
+		f.URL = s.URL
+		return exchangetest.Told(t, client(t, f, role(account.Both)), circuitA, order(t, onDot, toSP))
+	}
+	want := told(func(h http.Handler) http.Handler { return h })
+	got := told(exchangetest.OtherCase)
+	if !slices.Equal(got, want) {
+		t.Errorf("with ids in another case\n got %q\nwant %q", got, want)
+	}
+}
+
 // FuzzRead: no answer makes a reader panic, and nothing secret comes out.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"uuid":"x","zSide":{"accessPoint":{}}}`, `[{"errorCode":"EQ-3142501","additionalInfo":{"property":"p"}}]`,
@@ -529,6 +558,7 @@ func FuzzClient(f *testing.F) {
 		"400 " + refusal("EQ-3142501", canary+"-key", "/zSide"),
 		`{"pagination":{"offset":0,"limit":1,"total":2147483647},"data":[{"uuid":"a"}]}`,
 		`{"pagination":{"total":1},"data":[{"uuid":"t","state":"ACTIVE","type":"VC_TOKEN","data":{"a":1},"time":"2026-01-01T00:00:00Z"}]}`,
+		`{"uuid":"1902767C-2E77-41DE-A7CB-BC9DB91651A2","operation":{"equinixStatus":"PROVISIONED"}}`,
 		"429 \n--\n503 <html>\n--\n204 ",
 	} {
 		f.Add(s)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
@@ -282,7 +281,7 @@ func (c *Client) get(ctx context.Context, id string, p exchange.Purpose) (*patch
 	if err != nil {
 		return nil, fmt.Errorf("circuit %s: %w", id, err)
 	}
-	if !strings.EqualFold(string(shown.UUID), id) {
+	if shown.UUID != wire.ID(id) {
 		return nil, fmt.Errorf("circuit %s: the exchange answered with %s", id, shown.UUID)
 	}
 	return c.taken(shown), nil

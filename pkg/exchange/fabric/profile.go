@@ -56,7 +56,7 @@ func (c *Client) learn(id string, p *profile) {
 
 // profileRow is a profile as the API shows it (schema ServiceProfile).
 type profileRow struct {
-	UUID    wire.Text         `json:"uuid"`
+	UUID    wire.ID           `json:"uuid"`
 	Name    wire.Text         `json:"name"`
 	State   wire.Text         `json:"state"`
 	Self    wire.Flag         `json:"selfProfile"`

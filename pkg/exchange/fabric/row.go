@@ -29,7 +29,7 @@ const tokenFlow = "token"
 // row is a circuit as the API shows it (schema Connection). What may hold a secret has no
 // place here. The decoder does not mind the case of names, so changelog is changeLog.
 type row struct {
-	UUID      wire.Text   `json:"uuid"`
+	UUID      wire.ID     `json:"uuid"`
 	Type      wire.Text   `json:"type"`
 	Name      wire.Text   `json:"name"`
 	State     wire.Text   `json:"state"`
@@ -51,7 +51,7 @@ type row struct {
 		PurchaseOrder wire.Text `json:"purchaseOrderNumber"`
 	} `json:"order"`
 	Redundancy struct {
-		Group    wire.Text `json:"group"`
+		Group    wire.ID   `json:"group"`
 		Priority wire.Text `json:"priority"`
 	} `json:"redundancy"`
 	ASide     side `json:"aSide"`
@@ -74,12 +74,12 @@ type side struct {
 	Token  shown `json:"serviceToken"`
 	Access struct {
 		Port struct {
-			UUID wire.Text `json:"uuid"`
+			UUID wire.ID   `json:"uuid"`
 			Name wire.Text `json:"name"`
 		} `json:"port"`
 		Link    link `json:"linkProtocol"`
 		Profile struct {
-			UUID wire.Text `json:"uuid"`
+			UUID wire.ID   `json:"uuid"`
 			Name wire.Text `json:"name"`
 		} `json:"profile"`
 		Location struct {

@@ -195,8 +195,8 @@ func (p page) end(total, seen, fresh int) (bool, error) {
 // idOf tells items of a list apart: by uuid, or whole where they have none.
 func idOf(item json.RawMessage) string {
 	var i struct {
-		UUID wire.Text `json:"uuid"`
-		ID   wire.Text `json:"id"`
+		UUID wire.ID `json:"uuid"`
+		ID   wire.ID `json:"id"`
 	}
 	_ = decode(item, &i) // then it has none
 	if i.UUID+i.ID == "" {

@@ -58,7 +58,7 @@ type ServiceToken struct {
 // tokenRow is a token as the API shows it (schema ServiceToken; samples have other names
 // for the time of expiry).
 type tokenRow struct {
-	UUID        wire.Text `json:"uuid"`
+	UUID        wire.ID   `json:"uuid"`
 	Type        wire.Text `json:"type"`
 	Name        wire.Text `json:"name"`
 	Description wire.Text `json:"description"`
@@ -67,7 +67,7 @@ type tokenRow struct {
 	Expiry      wire.Text `json:"expiryDateTime"`
 	Connection  struct {
 		Type        wire.Text         `json:"type"`
-		UUID        wire.Text         `json:"uuid"`
+		UUID        wire.ID           `json:"uuid"`
 		Href        wire.Text         `json:"href"`
 		AllowRemote wire.Flag         `json:"allowRemoteConnection"`
 		AllowCustom wire.Flag         `json:"allowCustomBandwidth"`
@@ -81,7 +81,7 @@ type tokenRow struct {
 type selectors struct {
 	All many[struct {
 		Port struct {
-			UUID     wire.Text `json:"uuid"`
+			UUID     wire.ID `json:"uuid"`
 			Location struct {
 				Metro wire.Text `json:"metroCode"`
 			} `json:"location"`
@@ -140,10 +140,10 @@ func tokenState(word wire.Text) string {
 }
 
 // connectionID is the id of the circuit that redeemed a token: uuid, or the end of href.
-func connectionID(uuid, href wire.Text) string {
+func connectionID(uuid wire.ID, href wire.Text) string {
 	id := string(uuid)
 	if _, last, ok := strings.Cut(string(href), v4+connections+"/"); ok && id == "" {
-		id = strings.Trim(last, "/")
+		id = event.CanonicalID(strings.Trim(last, "/"))
 	}
 	if !event.ValidID(id) {
 		return ""
@@ -223,7 +223,7 @@ func (c *Client) Token(ctx context.Context, uuid secret.Secret) (ServiceToken, e
 		return ServiceToken{}, err
 	}
 	t, err := readToken(r.Body)
-	if err == nil && !strings.EqualFold(t.UUID.Reveal(), uuid.Reveal()) {
+	if err == nil && t.UUID != uuid {
 		err = errors.New("the exchange answered with another service token")
 	}
 	return t, err

@@ -16,11 +16,11 @@ import (
 
 // port is a port as the API shows it.
 type port struct {
-	ID       wire.Text `json:"port_circuit_id"`
+	ID       wire.ID   `json:"port_circuit_id"`
 	Name     wire.Text `json:"description"`
 	Market   wire.Text `json:"market"`
 	ENNI     wire.Flag `json:"is_nni"`
-	Customer wire.Text `json:"customer_uuid"`
+	Customer wire.ID   `json:"customer_uuid"`
 }
 
 func readPort(b []byte) (port, error) {

@@ -18,10 +18,10 @@ import (
 // offer is a service of the marketplace. Whether a routing id and a customer stand beside
 // it is not documented.
 type offer struct {
-	ID       wire.Text `json:"uuid"`
+	ID       wire.ID   `json:"uuid"`
 	Name     wire.Text `json:"name"`
 	Routing  wire.Text `json:"routing_id"`
-	Customer wire.Text `json:"customer_uuid"`
+	Customer wire.ID   `json:"customer_uuid"`
 }
 
 func readOffer(b []byte) (offer, error) {
@@ -34,7 +34,7 @@ func readOffer(b []byte) (offer, error) {
 
 func offerByID(all []offer, id string) offer {
 	for _, o := range all {
-		if id != "" && strings.EqualFold(string(o.ID), id) {
+		if id != "" && o.ID == wire.ID(id) {
 			return o
 		}
 	}

@@ -64,7 +64,7 @@ func (c *Client) getRequest(ctx context.Context, uuid string, p exchange.Purpose
 	if err != nil {
 		return request{}, r, malformed(k, err)
 	}
-	if !strings.EqualFold(string(q.UUID), uuid) {
+	if q.UUID != wire.ID(uuid) {
 		return request{}, r, malformed(k, fmt.Errorf("the exchange answered with %s", q.UUID))
 	}
 	c.known.became(uuid, string(q.Circuit))
@@ -82,7 +82,7 @@ func (c *Client) getCircuit(ctx context.Context, id string, p exchange.Purpose) 
 	if err != nil {
 		return circuit{}, malformed(k, err)
 	}
-	if !strings.EqualFold(string(v.ID), id) {
+	if v.ID != wire.ID(id) {
 		return circuit{}, malformed(k, fmt.Errorf("the exchange answered with %s", v.ID))
 	}
 	c.known.saw(string(v.ID))
@@ -182,7 +182,7 @@ func (c *Client) inMotion(ctx context.Context, v circuit) (circuit, error) {
 // picture is what the lists show.
 type picture struct {
 	circuits []circuit
-	at       map[wire.Text]int // of each circuit by its id
+	at       map[wire.ID]int // of each circuit by its id
 	requests []request
 	others   map[string]bool // circuits of requests in the other direction
 	last     wire.Reply
@@ -215,7 +215,7 @@ func (c *Client) look(ctx context.Context, role string, p exchange.Purpose) (pic
 	default:
 		return picture{}, fmt.Errorf("%q is no role of a list", role)
 	}
-	s := picture{at: map[wire.Text]int{}}
+	s := picture{at: map[wire.ID]int{}}
 	var err error
 	if s.circuits, err = c.listCircuits(ctx, p); err != nil {
 		return picture{}, err
@@ -288,7 +288,7 @@ func (c *Client) listRequests(ctx context.Context, direction string, p exchange.
 // unclaimed returns the circuits that belong to no request that is shown; only those that
 // may be between two customers, if shared is set.
 func (s picture) unclaimed(k *knowledge, shared bool) []circuit {
-	claimed := map[wire.Text]bool{}
+	claimed := map[wire.ID]bool{}
 	for _, q := range s.requests {
 		claimed[q.Circuit] = true
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	patchbayv1 "patchbay.io/proto/patchbay/v1"
 
+	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/event"
 	"patchbay.io/pkg/exchange"
 	"patchbay.io/pkg/exchange/exchangetest"
@@ -288,24 +290,24 @@ func list(t *testing.T, c *packetfabric.Client, role string, moving bool) []stri
 
 func TestList(t *testing.T) {
 	f := newFake(t)
-	f.says(listVCs, `[{"cloud_circuit_id":"PF-CC-1"},`+strings.Join([]string{circuitText(vc, "Active"), ownText(vc2, "Pending"), circuitText("PF-BC-received", "Active"),
-		circuitText("PF-BC-old", "Active"), circuitText("PF-BC-new", "Pending"), ownText("PF-BC-going", "Deleting")}, ",")+"]")
+	f.says(listVCs, `[{"cloud_circuit_id":"PF-CC-1"},`+strings.Join([]string{circuitText(vc, "Active"), ownText(vc2, "Pending"), circuitText("PF-BC-RECEIVED", "Active"),
+		circuitText("PF-BC-OLD", "Active"), circuitText("PF-BC-NEW", "Pending"), ownText("PF-BC-GOING", "Deleting")}, ",")+"]")
 	f.says("GET "+pathService+vc2, ownText(vc2, "Active"))
 	f.says(pathStatus(vc2), `{"status":{"last_workflow":{"state":"COMPLETE"}}}`)
 	sent := []string{
 		requestText("r-pending", "pending", "PF-DC-1"), requestText("r-rejected", "rejected", ""),
-		requestText("r-built", "provisioned", vc), requestText("r-lost", "provisioned", "PF-BC-lost"),
-		strings.ReplaceAll(updated("provisioned", "PF-BC-late", time.Second), asked, "r-late"), requestText("r-odd", "expired", ""),
+		requestText("r-built", "provisioned", vc), requestText("r-lost", "provisioned", "PF-BC-LOST"),
+		strings.ReplaceAll(updated("provisioned", "PF-BC-LATE", time.Second), asked, "r-late"), requestText("r-odd", "expired", ""),
 	}
 	f.says(listSent, "["+strings.Join(sent, ",")+"]")
-	f.says(listGot, "["+requestText("g-built", "provisioned", "PF-BC-received")+","+requestText("g-pending", "pending", "")+"]")
+	f.says(listGot, "["+requestText("g-built", "provisioned", "PF-BC-RECEIVED")+","+requestText("g-pending", "pending", "")+"]")
 	c := client(t, f.URL)
 	all := []string{"r-pending PENDING_APPROVAL", "r-rejected REJECTED", "r-built PROVISIONED", "r-late PROVISIONING", "r-odd UNKNOWN",
-		vc2 + " PROVISIONED", "PF-BC-old PROVISIONED"}
+		vc2 + " PROVISIONED", "PF-BC-OLD PROVISIONED"}
 	if got := list(t, c, exchange.Buyer, false); !slices.Equal(got, all) {
 		t.Errorf("got  %q\nwant %q\n(one whose circuit is lost is gone; so is one that went during the look; a new one's request is to come)", got, all)
 	}
-	want := []string{listVCs, listSent, listGot, pathStatus(vc2), "GET " + pathService + vc2, pathStatus("PF-BC-going"), "GET " + pathService + "PF-BC-going"}
+	want := []string{listVCs, listSent, listGot, pathStatus(vc2), "GET " + pathService + vc2, pathStatus("PF-BC-GOING"), "GET " + pathService + "PF-BC-GOING"}
 	if got := f.whats(); !slices.Equal(got, want) {
 		t.Errorf("asked %q\nwant  %q: circuits before requests, more of those in motion alone", got, want)
 	}
@@ -425,6 +427,37 @@ func TestDatesAndSpeeds(t *testing.T) {
 	}
 }
 
+// TestOtherCase reads the same circuits, ports and customers whatever the case of their ids.
+func TestOtherCase(t *testing.T) {
+	told := func(around func(http.Handler) http.Handler) []string {
+		f := newFake(t)
+		f.says("GET "+pathRequest+asked, requestText(asked, "provisioned", vc))
+		f.says("GET "+pathService+vc, circuitText(vc, "Active"))
+		f.says("GET "+pathService+vc2, ownText(vc2, "Active"))
+		f.says("DELETE "+pathService+vc, `{"message":"ok"}`)
+		f.says("POST /v2/services/third-party", requestText(asked, "pending", vc))
+		f.says(listVCs, "["+circuitText(vc, "Active")+","+ownText(vc2, "Active")+"]")
+		f.says(listSent, "["+requestText(asked, "provisioned", vc)+"]")
+		f.says(listGot, "[]")
+		f.says("GET /v2/ports", portsText)
+		f.says("GET /v2/marketplace/services", offersText)
+		s := httptest.NewServer(around(f))
+		defer s.Close()
+		c := client(t, s.URL, func(cfg *exchange.Config) { cfg.Account.Role = account.Both })
+		lines := exchangetest.Told(t, c, asked, single(t))
+		for _, id := range []string{vc, vc2} { // an alias, and a circuit of no request
+			conn, err := c.Get(t.Context(), id)
+			lines = append(lines, fmt.Sprint(conn.GetId(), conn.GetExchangeId(), conn.GetAliases(), err))
+		}
+		return lines
+	}
+	want := told(func(h http.Handler) http.Handler { return h })
+	got := told(exchangetest.OtherCase)
+	if !slices.Equal(got, want) {
+		t.Errorf("with ids in another case\n got %q\nwant %q", got, want)
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(requestText(asked, "pending", vc)))
 	f.Add([]byte(`{"vc_request_uuid":"a","rate_limit_in":1e99,"from_customer":[],"time_created":"2022-07-06 19:51:12.0"}`))
@@ -514,6 +547,7 @@ func FuzzClient(f *testing.F) {
 		portsText + "\n--\n" + marketsText + "\n--\n" + offersText,
 		"400 " + `{"message":"InvalidVlanParam: x"}`,
 		`{"status":{"last_workflow":{"progress":{"position":1,"steps":8},"is_final":true,"failures":["x"]}}}`,
+		requestText("1902767C-2E77-41DE-A7CB-BC9DB91651A2", "provisioned", "pf-bc-nyc-chi-1000001"),
 		"429 \n--\n503 <html>\n--\n204 ",
 	} {
 		f.Add(s)

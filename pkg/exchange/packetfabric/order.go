@@ -204,7 +204,7 @@ func (c *Client) retag(ctx context.Context, t target, tag *patchbayv1.Tag) ([]la
 	if err != nil {
 		return nil, undecided(err), false
 	}
-	buyer, seller := v.Customer, wire.Text("")
+	buyer, seller := v.Customer, wire.ID("")
 	if t.request != nil {
 		buyer, seller = t.request.From.UUID, t.request.To.UUID
 	}

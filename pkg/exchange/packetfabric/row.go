@@ -28,7 +28,7 @@ const (
 
 // customer is a side of a request. What it tells of people has no place here.
 type customer struct {
-	UUID   wire.Text `json:"customer_uuid"`
+	UUID   wire.ID   `json:"customer_uuid"`
 	Name   wire.Text `json:"name"`
 	Market wire.Text `json:"market"`
 }
@@ -41,8 +41,8 @@ type paid struct {
 
 // request is a request for a circuit as the API shows it.
 type request struct {
-	UUID           wire.Text   `json:"vc_request_uuid"`
-	Circuit        wire.Text   `json:"vc_circuit_id"`
+	UUID           wire.ID     `json:"vc_request_uuid"`
+	Circuit        wire.ID     `json:"vc_circuit_id"`
 	From           customer    `json:"from_customer"`
 	To             customer    `json:"to_customer"`
 	Status         wire.Text   `json:"status"`
@@ -63,19 +63,19 @@ func (r request) waiting() bool { return r.is("pending") || r.is("rejected") }
 
 // end is an end of a circuit.
 type end struct {
-	Port     wire.Text   `json:"port_circuit_id"`
+	Port     wire.ID     `json:"port_circuit_id"`
 	Vlan     wire.Number `json:"vlan"`
 	Svlan    wire.Number `json:"svlan"`
 	Untagged wire.Flag   `json:"untagged"`
-	Customer wire.Text   `json:"customer_uuid"`
+	Customer wire.ID     `json:"customer_uuid"`
 	Owner    wire.Text   `json:"customer_name"`
 	Cloud    wire.Flag   `json:"is_cloud"`
 }
 
 // circuit is a virtual circuit as the API shows it.
 type circuit struct {
-	ID          wire.Text   `json:"vc_circuit_id"`
-	Customer    wire.Text   `json:"customer_uuid"`
+	ID          wire.ID     `json:"vc_circuit_id"`
+	Customer    wire.ID     `json:"customer_uuid"`
 	State       wire.Text   `json:"state"`
 	Bandwidth   paid        `json:"bandwidth"`
 	Description wire.Text   `json:"description"`
@@ -142,8 +142,8 @@ func readAll[T any](r wire.Reply, read func([]byte) (T, error)) ([]T, error) {
 	return all, nil
 }
 
-// isCircuit tells ids of circuits and ports, which have a prefix, from uuids of requests.
-func isCircuit(id string) bool { return len(id) > 3 && strings.EqualFold(id[:3], "PF-") }
+// isCircuit tells ids of circuits and ports, which begin with PF-, from uuids of requests.
+func isCircuit(id string) bool { return strings.HasPrefix(id, "PF-") }
 
 // mbps is the bandwidth that rate limits and speed stand for; 0 if none of them is shown.
 func mbps(in, out wire.Number, b paid) int32 {
@@ -217,7 +217,7 @@ func (e end) show(s *patchbayv1.Side) {
 
 // ends returns the end of a customer, and the other one. Where nothing tells whose they
 // are, the first one is the customer's.
-func (v circuit) ends(buyer, seller wire.Text) (a, z end) {
+func (v circuit) ends(buyer, seller wire.ID) (a, z end) {
 	at := func(i int) end {
 		if i < len(v.Ends) {
 			return v.Ends[i]
@@ -291,7 +291,7 @@ func (r request) connection(v *circuit) *patchbayv1.Connection {
 }
 
 // fill writes what only the circuit shows into conn.
-func (v circuit) fill(conn *patchbayv1.Connection, buyer, seller wire.Text) {
+func (v circuit) fill(conn *patchbayv1.Connection, buyer, seller wire.ID) {
 	a, z := v.ends(buyer, seller)
 	a.show(conn.ASide)
 	z.show(conn.ZSide)

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"patchbay.io/pkg/event"
 )
 
 // Text is a JSON string, or a number or boolean as it is written. What is neither is
@@ -35,6 +37,18 @@ func printable(r rune) rune {
 		return ' '
 	}
 	return r
+}
+
+// ID is a [Text] that is the id of something at the exchange, in its one spelling
+// ([event.CanonicalID]): what an exchange writes in another case is no other thing.
+type ID string
+
+// UnmarshalJSON never fails.
+func (id *ID) UnmarshalJSON(b []byte) error {
+	var t Text
+	_ = t.UnmarshalJSON(b) // never fails
+	*id = ID(event.CanonicalID(string(t)))
+	return nil
 }
 
 // Number is a whole JSON number, or a string that holds one. What is neither, or does not

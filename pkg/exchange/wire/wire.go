@@ -12,7 +12,7 @@
 //   - An answer is read whole or not at all, up to 128 MiB, and up to 4 MiB where the call
 //     decides something.
 //
-// The types that read answers ([Text], [Number], [Flag]) never fail: one odd field of an
+// The types that read answers ([Text], [ID], [Number], [Flag]) never fail: one odd field of an
 // answer must not hide the rest.
 package wire
 
