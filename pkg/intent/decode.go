@@ -35,7 +35,8 @@ const allNotifications = "ALL"
 // read at all; else it has the fields that could be.
 //
 // The result is in canonical form: a notification written as a string has become one of
-// type ALL, several of them one.
+// type ALL, several of them one, and an id that an exchange has given has its one spelling
+// ([event.CanonicalID]).
 func Decode(noun event.Noun, kind string, data []byte) (proto.Message, []*patchbayv1.Violation) {
 	m, r := decode(noun, kind, data)
 	return m, r.result()
@@ -224,9 +225,15 @@ func (r *reader) move(path, written string) {
 	r.moved[path] = written
 }
 
+// exchangeIDs are the fields that name a thing at the exchange, by their JSON names.
+var exchangeIDs = map[string]bool{"portId": true, "profileId": true, "serviceToken": true, "serviceId": true}
+
 func (r *reader) scalar(path string, v *node, f protoreflect.FieldDescriptor) (protoreflect.Value, bool) {
 	switch f.Kind() {
 	case protoreflect.StringKind:
+		if v.kind == '"' && exchangeIDs[f.JSONName()] {
+			return protoreflect.ValueOfString(event.CanonicalID(v.str)), true
+		}
 		if v.kind == '"' {
 			return protoreflect.ValueOfString(v.str), true
 		}

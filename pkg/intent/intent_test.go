@@ -181,6 +181,19 @@ func TestLayoutDoesNotCount(t *testing.T) {
 	})
 }
 
+func TestIDsOfExchangesAreFolded(t *testing.T) {
+	const port, token, own = "a867f685-41bc-1bc7-6de0-320a5c00abdd", "f10d177b-4afb-461a-bb23-b65b021af367", "PF-AP-LAX1-1234"
+	write := func(port, token, own string) []byte {
+		return []byte(`{"name":"PF-x","primary":{"aSide":{"portId":"` + port + `"},"zSide":{"serviceToken":"` + token + `","profileId":"` + port +
+			`","serviceId":"` + token + `"}},"secondary":{"aSide":{"portId":"` + own + `"}}}`)
+	}
+	want, _ := intent.Decode(event.Intent, intent.Create, write(port, token, own))
+	got, violations := intent.Decode(event.Intent, intent.Create, write(strings.ToUpper(port), strings.ToUpper(token), strings.ToLower(own)))
+	if !proto.Equal(got, want) || len(violations) > 0 || got.(*patchbayv1.CreateIntent).GetName() != "PF-x" {
+		t.Errorf("ids in another case are read as %v, %v; want %v", got, violations, want)
+	}
+}
+
 func TestRedactLeavesNoSecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := creates().Draw(t, "create")
