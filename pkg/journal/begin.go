@@ -13,7 +13,10 @@ type Beginning struct {
 	// All facts that these filters match come, oldest first; none means none.
 	All []string
 	// Newest are the filters of the facts of which the newest of each entity comes, sometimes
-	// after an older one. Facts that come for either reason come near their order, not in it.
+	// after an older one.
+	//
+	// What one filter of either kind matches comes near its order, not in it; then comes what
+	// the next one matches.
 	Newest []string
 	// Note takes a fact in, and reports whether it can be read. Facts may come again.
 	Note func(Record) bool
@@ -49,36 +52,30 @@ func (j *Journal) Begin(ctx context.Context, b Beginning) (seq uint64, err error
 	}
 }
 
-// begin reads all there is, and looks itself for what matches: a server that has to, with a
-// million subjects, takes longer than all the rest.
+// begin reads what each filter matches by itself. A server that is given several at once looks
+// at every subject that there is for each block of its files, and who is given all there is
+// takes much longer to throw away most of it.
 func (j *Journal) begin(ctx context.Context, b Beginning) error {
-	matches := func(filters []string, subject string) bool {
-		return slices.ContainsFunc(filters, func(f string) bool { return event.Matches(f, subject) })
-	}
-	want := func(subject string) wanted {
-		switch {
-		case matches(b.All, subject):
-			return everything
-		case matches(b.Newest, subject):
-			return newestOnly
-		default:
-			return nothing
-		}
-	}
 	whole := map[event.Entity]bool{} // of which all facts are wanted
-	err := j.parts(ctx, nil, beginPart, want, func(p Part) error {
-		for _, r := range p.Records {
-			if b.Note(r) {
-				delete(whole, r.Entity())
-			} else {
-				whole[r.Entity()] = true
+	var seen uint64                  // by the filters before
+	for _, filter := range b.filters() {
+		var read uint64
+		err := j.parts(ctx, []string{filter}, beginPart, b.want, func(p Part) error {
+			for _, r := range p.Records {
+				if b.Note(r) {
+					delete(whole, r.Entity())
+				} else {
+					whole[r.Entity()] = true
+				}
 			}
+			read = p.Seen
+			b.Progress(seen+p.Seen, seen+p.Total)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		b.Progress(p.Seen, p.Total)
-		return nil
-	})
-	if err != nil {
-		return err
+		seen += read
 	}
 	if b.More != nil {
 		for _, e := range b.More() {
@@ -99,4 +96,31 @@ func (j *Journal) begin(ctx context.Context, b Beginning) error {
 		}
 	}
 	return nil
+}
+
+// filters are those of both kinds, without those that match nothing but what another matches.
+func (b Beginning) filters() (all []string) {
+	for _, f := range slices.Concat(b.All, b.Newest) {
+		if !matches(all, f) {
+			all = append(slices.DeleteFunc(all, func(g string) bool { return event.Matches(f, g) }), f)
+		}
+	}
+	return all
+}
+
+// want says what is wanted of the facts under a subject.
+func (b Beginning) want(subject string) wanted {
+	switch {
+	case matches(b.All, subject):
+		return everything
+	case matches(b.Newest, subject):
+		return newestOnly
+	default:
+		return nothing
+	}
+}
+
+// matches reports whether one of the filters matches a subject, or all that another filter does.
+func matches(filters []string, subject string) bool {
+	return slices.ContainsFunc(filters, func(f string) bool { return event.Matches(f, subject) })
 }

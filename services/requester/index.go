@@ -33,11 +33,14 @@ type index struct {
 	owners map[string]string
 	// enders has the delete orders of each circuit whose end was asked for, as long.
 	enders map[string]map[string]bool
+	// away has the circuits that are archived, and by which fact, until all was read that there
+	// was at the start: the orders come after them.
+	away map[string]uint64
 }
 
 func newIndex() *index {
 	return &index{moved: make(chan struct{}), keys: map[string][]string{}, orders: map[string]map[string]bool{},
-		owners: map[string]string{}, enders: map[string]map[string]bool{}}
+		owners: map[string]string{}, enders: map[string]map[string]bool{}, away: map[string]uint64{}}
 }
 
 // begin reads the orders that there are, and hands each on with its newest fact, sometimes
@@ -46,7 +49,7 @@ func newIndex() *index {
 func (x *index) begin(ctx context.Context, j *journal.Journal, yield func(*patchbayv1.Order)) (open map[string]bool, seq uint64, err error) {
 	open = map[string]bool{}
 	seq, err = j.Begin(ctx, journal.Beginning{
-		Newest: []string{event.Order.Filter("*", "*"), event.Connection.Filter(event.Connection.Archived(), "*")},
+		Newest: []string{event.Connection.Filter(event.Connection.Archived(), "*"), event.Order.Filter("*", "*")},
 		Note: func(rec journal.Record) bool {
 			delete(open, rec.Entity().ID)
 			return x.take(rec, func(o *patchbayv1.Order) {
@@ -84,18 +87,21 @@ func (x *index) take(rec journal.Record, yield func(*patchbayv1.Order)) bool {
 		if rec.Into(o) != nil {
 			return false // its own message says so
 		}
-		x.note(o)
+		x.note(o, rec.Seq)
 		yield(o)
 	case e.Noun == event.Connection && rec.Archived():
-		x.forget(e.ID)
+		x.forget(e.ID, rec.Seq)
 	}
 	return true
 }
 
-// forget drops a circuit that nobody will ask about again.
-func (x *index) forget(circuit string) {
+// forget drops a circuit that nobody will ask about again, by the fact seq.
+func (x *index) forget(circuit string, seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if !x.whole {
+		x.away[circuit] = seq
+	}
 	delete(x.owners, circuit)
 	delete(x.enders, circuit)
 }
@@ -104,13 +110,13 @@ func (x *index) forget(circuit string) {
 func (x *index) moveTo(seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.reached, x.whole = seq, true
+	x.reached, x.whole, x.away = seq, true, nil
 	close(x.moved)
 	x.moved = make(chan struct{})
 }
 
-// note remembers what an order is concerned by while it is open.
-func (x *index) note(o *patchbayv1.Order) {
+// note remembers what an order is concerned by while it is open, by its fact seq.
+func (x *index) note(o *patchbayv1.Order, seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, key := range x.keys[o.GetId()] {
@@ -118,9 +124,11 @@ func (x *index) note(o *patchbayv1.Order) {
 	}
 	delete(x.keys, o.GetId())
 	for _, id := range circuitsOf(o) {
-		x.owners[id] = o.GetId()
+		if seq > x.away[id] {
+			x.owners[id] = o.GetId()
+		}
 	}
-	x.noteEnds(o)
+	x.noteEnds(o, seq)
 	if o.GetOutcome() != "" {
 		return
 	}
@@ -177,14 +185,14 @@ func (x *index) owner(ctx context.Context, connection string, seq uint64) (strin
 
 // noteEnds remembers the circuits whose end a delete order has asked for. One that stands after
 // all has no such order any more.
-func (x *index) noteEnds(o *patchbayv1.Order) {
+func (x *index) noteEnds(o *patchbayv1.Order, seq uint64) {
 	if o.GetKind() != exchange.Delete {
 		return
 	}
 	for _, l := range o.GetLegs() {
 		id := l.GetConnectionId()
 		switch {
-		case id == "": // it has none yet
+		case id == "", seq < x.away[id]: // it has none yet, or none any more
 		case l.GetState() == order.Failed:
 			drop(x.enders, id, o.GetId())
 		case l.GetAttempt() != nil:
