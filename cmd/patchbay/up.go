@@ -20,6 +20,7 @@ import (
 	"patchbay.io/cmd/client"
 	"patchbay.io/pkg/account"
 	"patchbay.io/pkg/embedded"
+	"patchbay.io/pkg/journal"
 	"patchbay.io/pkg/policy"
 	"patchbay.io/pkg/secret"
 	"patchbay.io/pkg/service"
@@ -111,7 +112,9 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 
 	services := theServices(&u.settings)
 	awaitJournal(tel, services...)
+	cfg.NATS.Turns = journal.NewTurns()
 	var work errgroup.Group
+	var project func() error
 	work.Go(func() error { return serve(ctx, pages, tel.Handler()) })
 	for _, s := range services {
 		rt, err := openRuntime(ctx, tel, cfg, s.name)
@@ -121,14 +124,14 @@ func (u *up) run(ctx context.Context, out io.Writer) error {
 		}
 		stop.add(func() { _ = rt.Close() }) // connections that end with the process
 		if cfg.View == nil {
-			cfg.View = rt.View
-			work.Go(func() error { return rt.View.Project(ctx, rt.Journal) })
+			cfg.View, project = rt.View, func() error { return rt.View.Project(ctx, rt.Journal) }
 		}
 		work.Go(func() error {
 			defer cancel()
 			return s.run(ctx, rt)
 		})
 	}
+	work.Go(project) // last, since intents wait for the readings of the services
 	if err := line.print(out, u.json); err != nil {
 		cancel()
 		return errors.Join(err, work.Wait())

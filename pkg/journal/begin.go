@@ -37,19 +37,24 @@ const (
 // Begin reads what there is now, for whom the newest facts of most entities tell as much as
 // all of them, and returns the sequence behind which [Journal.Follow] goes on. Of an entity
 // whose newest fact cannot be read all facts come, at the end. What fails is read again from
-// the beginning; Begin itself fails only when ctx or the journal ends.
+// the beginning; Begin itself fails only when ctx or the journal ends. It takes its turn, where
+// there are [Turns].
 func (j *Journal) Begin(ctx context.Context, b Beginning) (seq uint64, err error) {
-	for {
-		if seq, err = j.LastSeq(ctx); err == nil {
-			if err = j.begin(ctx, b); err == nil {
-				return seq, nil
-			}
+	begin := func() error {
+		var err error
+		if seq, err = j.LastSeq(ctx); err != nil {
+			return err
 		}
+		return j.begin(ctx, b)
+	}
+	// Who has failed does not wait again for those who had their turn meanwhile.
+	for err = j.cfg.Turns.Take(ctx, begin); err != nil; err = begin() {
 		j.cfg.Log.Debug().Err(err).Msg("read again")
 		if err := j.pause(ctx); err != nil {
 			return 0, err
 		}
 	}
+	return seq, nil
 }
 
 // begin reads what each filter matches by itself. A server that is given several at once looks

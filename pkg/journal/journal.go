@@ -86,6 +86,9 @@ type Config struct {
 	// Key is the fingerprint of the deployment key. The first that comes is kept, and [Open]
 	// fails with [ErrOtherKey] where another came before. Empty does not compare.
 	Key string
+	// Turns of the readings at a start, shared by the journals of one process; nil lets all read
+	// at once.
+	Turns *Turns
 	// Log gets a line per message handled.
 	Log zerolog.Logger
 	// TracerProvider makes the spans; default OpenTelemetry's global one. Services that share
@@ -265,6 +268,11 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 	timers.Discard, timers.MaxBytes, timers.MaxMsgsPerSubject = jetstream.DiscardOld, -1, 1
 	timers.AllowMsgSchedules, timers.AllowMsgTTL = true, true
 	return []jetstream.StreamConfig{journal, intents, timers, dead}
+}
+
+// InTurn runs a reading of much of the journal when its turn has come, where there are [Turns].
+func (j *Journal) InTurn(ctx context.Context, read func() error) error {
+	return j.cfg.Turns.Take(ctx, read)
 }
 
 // Close ends the connection at once. Handlers at work get their context cancelled; stop

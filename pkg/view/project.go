@@ -152,7 +152,11 @@ func (v *View) attach(ctx context.Context, j *journal.Journal) (mark, error) {
 	default:
 		why = "ahead of the journal"
 	}
-	m, _, err = v.build(ctx, j, m, why)
+	// If another instance builds it meanwhile, this one finds that it has moved.
+	err = j.InTurn(ctx, func() error {
+		m, _, err = v.build(ctx, j, m, why)
+		return err
+	})
 	return m, err
 }
 
