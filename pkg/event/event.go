@@ -136,13 +136,11 @@ func Matches(filter, subject string) bool {
 
 // EntityOf reads the entity out of a subject.
 func EntityOf(subject string) (Entity, error) {
-	t := strings.Split(subject, ".")
-	n := len(t)
-	if n < 3 || t[0] != Root {
-		return Entity{}, fmt.Errorf("%w: subject %q", ErrMalformed, subject)
-	}
-	e := Entity{Noun(t[1]), t[n-1]}
-	if (e.Noun == Connection && n != 5) || (e.Noun != Connection && n != 4) || !ValidID(e.ID) {
+	n := strings.Count(subject, ".") + 1
+	rest, rooted := strings.CutPrefix(subject, Root+".")
+	noun, _, _ := strings.Cut(rest, ".")
+	e := Entity{Noun(noun), subject[strings.LastIndexByte(subject, '.')+1:]}
+	if !rooted || (e.Noun == Connection && n != 5) || (e.Noun != Connection && n != 4) || !ValidID(e.ID) {
 		return Entity{}, fmt.Errorf("%w: subject %q", ErrMalformed, subject)
 	}
 	return e, nil

@@ -169,6 +169,7 @@ func percentEncode(s string) string {
 // itself, since writers exist that do not encode.
 func percentDecode(s string) (string, error) {
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
 			hi, lo := unhex(s[i+1]), unhex(s[i+2])
