@@ -23,8 +23,8 @@ func OrderID(source, id string) string { return derived(source, id) }
 // other id is opaque and stays as it is.
 //
 // An id is compared, looked up or hashed in this spelling only. So whatever takes one from
-// outside (answers and events of an exchange, intents) puts it into this
-// spelling there.
+// outside (answers and events of an exchange, intents, the landing ports of an accounts file)
+// puts it into this spelling there.
 func CanonicalID(id string) string {
 	if u, err := uuid.Parse(id); err == nil && len(id) == 36 { // Parse takes other forms too
 		return u.String()

@@ -110,7 +110,13 @@ func orAny(encapsulation string) string {
 	return encapsulation
 }
 
-func inOrder(ports []string, r request) []string {
+// inOrder are the ports of a rule in the order in which a request tries them, each in the one
+// spelling of its id, which a person may have written otherwise.
+func inOrder(written []string, r request) []string {
+	var ports []string
+	for _, id := range written {
+		ports = append(ports, event.CanonicalID(id))
+	}
 	if !r.secondary || len(ports) == 0 {
 		return ports
 	}

@@ -3,6 +3,7 @@ package provisioner
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,6 +204,17 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("places = %q, %q; want %q: %s", got, why, tt.want, tt.reason)
 			}
 		})
+	}
+}
+
+// A port that a rule names in another case than the exchange is the same port.
+func TestPlacesInAnotherCase(t *testing.T) {
+	const id = "1902767c-2e77-41de-a7cb-bc9db91651a2"
+	rules := []account.Landing{{Metro: "SV", Encapsulation: account.Dot1q, Ports: []string{strings.ToUpper(id)}}}
+	ports := []exchange.Port{{ID: id, Metro: "SV", Encapsulation: string(account.Dot1q)}}
+	where, why := places(rules, ports, request{metro: "SV"})
+	if len(where) != 1 || where[0].port != id {
+		t.Errorf("places = %v, %q; want %s", where, why, id)
 	}
 }
 
