@@ -184,7 +184,8 @@ const (
 
 // stillness is a follower's, while nothing comes. A consumer is lost without a word when its
 // server closes its streams and stays connected, as one does whose disk is full; and one whose
-// server no longer takes part goes on as if nothing came.
+// server no longer takes part goes on as if nothing came. So it is the leader who is asked, and
+// not the heartbeats of the consumer's own server that are waited for.
 type stillness struct {
 	j       *Journal
 	from    *From
@@ -199,14 +200,14 @@ func (s *stillness) look(ctx context.Context) {
 	if known := s.j.known.Load(); (known < s.from.Seq || known <= s.asked) && time.Since(s.looked) < stillAtMost {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	last, err := s.j.LastSeq(ctx)
+	asking, cancel := context.WithTimeout(ctx, time.Second)
+	last, err := s.j.LastSeq(asking)
+	cancel()
 	if err != nil {
 		return // who cannot say is asked again
 	}
 	s.looked = time.Now()
-	if last < s.from.Seq {
+	if last < s.from.Seq || last <= s.asked {
 		return
 	}
 	filters := s.filters
