@@ -54,7 +54,7 @@ func (p *program) start(env ...string) error {
 	go func() { // it ends with the process, for which kill waits
 		how := cmd.Wait()
 		p.mu.Lock()
-		wanted := p.wanted && p.cmd == cmd
+		wanted := p.wanted && p.cmd == cmd && !p.isFull() // NATS does not start without room
 		p.mu.Unlock()
 		if wanted {
 			p.lost(p.name, how)
@@ -94,6 +94,11 @@ func (p *program) restart(env ...string) error {
 
 // noRoom makes its disk full.
 func (p *program) noRoom() error { return os.WriteFile(p.full, nil, 0o600) }
+
+func (p *program) isFull() bool {
+	_, err := os.Stat(p.full)
+	return p.full != "" && err == nil
+}
 
 // room gives it room on its disk again, and starts it anew.
 func (p *program) room(...string) error {
