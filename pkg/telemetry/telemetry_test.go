@@ -1,7 +1,6 @@
 package telemetry_test
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -19,15 +18,16 @@ import (
 	"go.uber.org/goleak"
 
 	"patchbay.io/pkg/telemetry"
+	"patchbay.io/pkg/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start makes telemetry that logs into the buffer, as if no collector were configured
-// unless the test has set one.
-func start(t *testing.T, cfg telemetry.Config) (*telemetry.Telemetry, *bytes.Buffer) {
+// start makes telemetry that logs into what it returns, as if no collector were configured
+// unless the test has set one. Complaints of an exporter of a test before may be among the lines.
+func start(t *testing.T, cfg telemetry.Config) (*telemetry.Telemetry, *testenv.Log) {
 	t.Helper()
-	var log bytes.Buffer
+	var log testenv.Log
 	cfg.LogOutput = &log
 	tel, err := telemetry.Start(t.Context(), cfg)
 	if err != nil {
@@ -49,9 +49,22 @@ func TestLogLine(t *testing.T) {
 	log := tel.Logger("requester")
 	log.Debug().Msg("below the level")
 	log.Info().Ctx(ctx).Str("topic", "x").Msg("message")
+	lines := func(message string) (all []string) {
+		for line := range strings.Lines(buf.String()) {
+			if strings.Contains(line, `"message":"`+message+`"`) {
+				all = append(all, line)
+			}
+		}
+		return all
+	}
 	var line map[string]string
-	if err := json.Unmarshal(buf.Bytes(), &line); err != nil {
-		t.Fatalf("the log %q is not one line of JSON: %v", buf, err)
+	if got := lines("message"); len(got) != 1 {
+		t.Fatalf("the log %q has %d lines of the message, want one", buf, len(got))
+	} else if err := json.Unmarshal([]byte(got[0]), &line); err != nil {
+		t.Fatalf("%q is no JSON: %v", got[0], err)
+	}
+	if got := lines("below the level"); len(got) > 0 {
+		t.Errorf("%q is below the level", got)
 	}
 	want := map[string]string{
 		"service": "requester", "level": "info", "message": "message", "topic": "x",
@@ -66,10 +79,9 @@ func TestLogLine(t *testing.T) {
 		t.Errorf("time is %q, want now", line["time"])
 	}
 
-	buf.Reset()
 	log.Info().Ctx(t.Context()).Msg("no span")
-	if strings.Contains(buf.String(), `"trace"`) {
-		t.Errorf("a line without a span has a trace: %s", buf)
+	if got := lines("no span"); len(got) != 1 || strings.Contains(got[0], `"trace"`) {
+		t.Errorf("the log has %q, want one line, without a trace as without a span", got)
 	}
 }
 
