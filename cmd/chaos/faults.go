@@ -114,11 +114,11 @@ func (p *plot) leader() *fault {
 func (p *plot) leaderOf(stream string) *fault {
 	return p.atLeader(stream, fault{
 		kind: "kill", what: "the leader of " + stream + " killed, and started again", span: p.between(500*time.Millisecond, 10*time.Second),
-	}, func(of *program) error { of.kill(); return nil }, (*program).start)
+	}, func(of *program) error { of.kill(); return nil }, func(of *program) error { return of.start() })
 }
 
 // atLeader is a fault of the node that then leads a stream.
-func (p *plot) atLeader(stream string, f fault, begin func(*program) error, end func(*program, ...string) error) *fault {
+func (p *plot) atLeader(stream string, f fault, begin, end func(*program) error) *fault {
 	var of *program
 	f.lane = "NATS leader"
 	f.begin = func(ctx context.Context) error {

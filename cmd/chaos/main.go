@@ -12,9 +12,9 @@
 // It writes report.json and report.html, and exits with 1 if anything that is promised did
 // not hold; then the journal and all logs are kept beside the report.
 //
-// The product is built for the run with a clock that can be set wrong, and with -plant also
-// with a bug, without a change to its sources; see build.go and bugs.go. The links are a
-// relay of our own: those that can be had keep no bytes back, or want a server of theirs.
+// The product is built for the run with a clock that can be set wrong, the NATS servers with a
+// disk that can be full, and with -plant the product also with a bug, without a change to their
+// sources; see build.go and bugs.go. The links are a relay of our own: those that can be had keep no bytes back, or want a server of theirs.
 //
 // What it relies on: redis-server in PATH, the Go toolchain, and being run in a checkout.
 // It kills only what it started, and ends by itself.

@@ -101,7 +101,7 @@ func (p *program) isFull() bool {
 }
 
 // room gives it room on its disk again, and starts it anew.
-func (p *program) room(...string) error {
+func (p *program) room() error {
 	if err := os.Remove(p.full); err != nil {
 		return err
 	}
